@@ -1,0 +1,71 @@
+"""What both client programs share: the job, the clock, and the ways of keeping busy."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from _device import use_uvloop
+
+Job = dict[str, Any]
+Result = dict[str, float]
+
+
+async def in_flight(job: Job, request: Callable[[], Awaitable[None]]) -> Result:
+    """Keep ``job["outstanding"]`` requests in flight; CPU time of this process for each."""
+    done = 0
+
+    async def one(end: float) -> None:
+        nonlocal done
+        while time.perf_counter() < end:
+            await request()
+            done += 1
+
+    async def run(seconds: float) -> int:
+        nonlocal done
+        done = 0
+        end = time.perf_counter() + seconds
+        await asyncio.gather(*(one(end) for _ in range(job["outstanding"])))
+        return done
+
+    await run(job["warm_up"])
+    cpu, start = time.process_time(), time.perf_counter()
+    units = await run(job["seconds"])
+    return {
+        "cpu": time.process_time() - cpu,
+        "units": units,
+        "wall": time.perf_counter() - start,
+    }
+
+
+async def over_and_over(job: Job, once: Callable[[], Awaitable[None]]) -> Result:
+    """Do a thing once to warm up, then for ``job["seconds"]``; CPU time for each time."""
+    await once()
+    units = 0
+    cpu, start = time.process_time(), time.perf_counter()
+    while units == 0 or time.perf_counter() < start + job["seconds"]:
+        await once()
+        units += 1
+    return {
+        "cpu": time.process_time() - cpu,
+        "units": units,
+        "wall": time.perf_counter() - start,
+    }
+
+
+def run_job(jobs: dict[str, Callable[[Job], Awaitable[Result]]]) -> None:
+    """Do the job on standard input, and print its result."""
+    job = json.load(sys.stdin)
+    if job.get("uvloop"):
+        use_uvloop()
+    gc.collect()
+
+    async def main() -> Result:
+        return await jobs[job["do"]](job)
+
+    json.dump(asyncio.run(main()), sys.stdout)

@@ -1,0 +1,66 @@
+"""The client jobs, done with aiokatcp's client."""
+
+from __future__ import annotations
+
+import aiokatcp
+from _client_jobs import Job, Result, in_flight, over_and_over, run_job
+
+TYPES = {b"float": float, b"integer": int, b"boolean": bool, b"string": bytes}
+
+
+async def requests(job: Job) -> Result:
+    """``?add 1 2``, some of them in flight."""
+    client = await aiokatcp.Client.connect("127.0.0.1", job["port"])
+
+    async def add() -> None:
+        reply, _ = await client.request("add", 1, 2)
+        assert reply == [b"3"], reply
+
+    result = await in_flight(job, add)
+    client.close()
+    await client.wait_closed()
+    return result
+
+
+async def sync_list(job: Job) -> Result:
+    """Connect, list the sensors, make an object of each, close."""
+
+    async def once() -> None:
+        client = await aiokatcp.Client.connect("127.0.0.1", job["port"])
+        _, informs = await client.request("sensor-list")
+        sensors = aiokatcp.SensorSet()
+        for inform in informs:
+            name, description, units, type_name, *_ = inform.arguments
+            sensors.add(
+                aiokatcp.Sensor(
+                    TYPES[type_name],
+                    aiokatcp.decode(str, name),
+                    aiokatcp.decode(str, description),
+                    aiokatcp.decode(str, units),
+                )
+            )
+        assert len(sensors) == job["sensors"], len(sensors)
+        client.close()
+        await client.wait_closed()
+
+    return await over_and_over(job, once)
+
+
+async def sync_subscribe(job: Job) -> Result:
+    """Connect, watch all sensors until each has its first value, close."""
+
+    async def once() -> None:
+        client = await aiokatcp.Client.connect("127.0.0.1", job["port"])
+        watcher = aiokatcp.SensorWatcher(client)
+        client.add_sensor_watcher(watcher)
+        await watcher.synced.wait()
+        values = [sensor.value for sensor in watcher.sensors.values()]
+        assert values == [20.5] * job["sensors"], len(values)
+        client.close()
+        await client.wait_closed()
+
+    return await over_and_over(job, once)
+
+
+if __name__ == "__main__":
+    run_job({"requests": requests, "sync-list": sync_list, "sync-subscribe": sync_subscribe})

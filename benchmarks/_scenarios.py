@@ -1,0 +1,162 @@
+"""The table of what is measured: one line for each kind of work.
+
+`goal` is how many times less than aiokatcp a row should cost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+SECONDS = 1.0
+"""Wall time of one sample. The CPU clock counts nanoseconds; this is for the noise."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the result."""
+
+    metric: str
+    unit: str
+    goal: float | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Work for one process under test, server or client.
+
+    Parameters
+    ----------
+    name
+        What ``--only`` matches.
+    work
+        Words for the table.
+    job
+        What the load generator, or the client program, is told.
+    rows
+        What is taken from a sample: ``cpu`` is µs of CPU for each unit of work.
+    sensors
+        Sensors of the server.
+    client
+        Whether the process under test is a client (of the canned server).
+    seconds
+        Wall time of one sample.
+    cores
+        Where the processes must run for this work, whatever ``--cores`` says.
+    """
+
+    name: str
+    work: str
+    job: dict[str, Any]
+    rows: tuple[Row, ...]
+    sensors: int = 0
+    client: bool = False
+    seconds: float = SECONDS
+    cores: str = ""
+
+    def smoke(self) -> Scenario:
+        """Return the same work, tiny."""
+        job = dict(self.job)
+        for key, most in {"connections": 20, "clients": 5, "turns": 2, "warm_up": 0.02}.items():
+            if key in job:
+                job[key] = min(job[key], most)
+        seconds = 0.3 if job["do"] == "period" else 0.02
+        return replace(self, job=job, sensors=min(self.sensors, 100), seconds=seconds)
+
+
+def _pipeline(
+    request: str, reply: str, connections: int, outstanding: int, goal: float
+) -> Scenario:
+    name = request.split()[0]
+    several = f"{connections} connections, " if connections > 1 else ""
+    return Scenario(
+        f"{name}-{f'{connections}x' if connections > 1 else ''}{outstanding}",
+        f"?{request}, {several}{outstanding} outstanding",
+        {
+            "do": "pipeline",
+            "request": request,
+            "reply": reply,
+            "connections": connections,
+            "outstanding": outstanding,
+        },
+        (Row("cpu", "µs/request", goal),),
+    )
+
+
+def _listing(request: str, sensors: int, goal: float, fresh: bool = False) -> Scenario:
+    return Scenario(
+        f"{request}-{sensors}{'-fresh' if fresh else ''}",
+        f"?{request} of {sensors:,}{', all fresh' if fresh else ''}",
+        {"do": "listing", "request": request, "fresh": fresh},
+        (Row("cpu", "µs/inform", goal),),
+        sensors,
+    )
+
+
+def _events(clients: int, updates: int, goal: float) -> Scenario:
+    how = f"{updates} updates a turn" if updates > 1 else "single updates"
+    return Scenario(
+        f"event-{clients}-{'batch' if updates > 1 else 'single'}",
+        f"event, {clients} client{'s' if clients > 1 else ''}, {how}",
+        {"do": "events", "clients": clients, "updates": updates, "turns": 1000 // updates},
+        (Row("cpu", "µs/inform", goal),),
+        100,
+    )
+
+
+def _client(do: str, work: str, unit: str, goal: float, sensors: int = 0, **job: Any) -> Scenario:
+    name = f"client-{job['outstanding']}" if "outstanding" in job else f"client-{do}"
+    return Scenario(
+        name, f"client: {work}", {"do": do, **job}, (Row("cpu", unit, goal),), sensors, True
+    )
+
+
+SCENARIOS = (
+    _pipeline("watchdog", "ok", 1, 1, 1.6),
+    _pipeline("watchdog", "ok", 1, 16, 6),
+    _pipeline("watchdog", "ok", 1, 256, 11),
+    _pipeline("watchdog", "ok", 50, 1, 2.3),
+    _pipeline("watchdog", "ok", 50, 16, 10),
+    _pipeline("add 1 2", "ok 3", 1, 256, 9.7),
+    _listing("sensor-list", 1000, 100),
+    _listing("sensor-list", 10000, 33),
+    _listing("sensor-value", 1000, 30),
+    _listing("sensor-value", 1000, 8, fresh=True),
+    _events(1, 100, 11),
+    _events(10, 100, 55),
+    _events(100, 100, 90),
+    _events(1, 1, 5),
+    _events(10, 1, 30),
+    _events(100, 1, 90),
+    Scenario(
+        "bulk-sampling-1000",
+        "bulk ?sensor-sampling of 1,000",
+        {"do": "bulk"},
+        (Row("cpu", "µs/sensor", 50),),
+        1000,
+    ),
+    Scenario(
+        "period-1000x10",
+        "period 0.1 s, 1,000 sensors, 10 clients",
+        {"do": "period", "clients": 10, "period": 0.1, "warm_up": 1.0},
+        (
+            Row("core", "% of a core", 33),
+            Row("delivered", "% delivered"),
+            Row("jitter", "ms jitter p99"),
+            Row("cpu", "µs/inform"),
+        ),
+        1000,
+        seconds=4.0,
+        cores="apart",  # it may take all of a core
+    ),
+    Scenario(
+        "idle-1000",
+        "idle connection, 1,000 of them",
+        {"do": "idle", "connections": 1000, "burst": 50},
+        (Row("memory", "kB/connection", 60), Row("cpu", "µs to accept", 30)),
+    ),
+    _client("requests", "?add 1 2, 1 outstanding", "µs/request", 1.1, outstanding=1),
+    _client("requests", "?add 1 2, 100 outstanding", "µs/request", 4, outstanding=100),
+    _client("sync-list", "sync of 10,000 sensors, list", "µs/sync", 5, 10000),
+    _client("sync-subscribe", "sync of 10,000 sensors, subscribed", "µs/sync", 8, 10000),
+)

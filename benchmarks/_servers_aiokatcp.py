@@ -1,0 +1,81 @@
+"""The device of the benchmark, written with aiokatcp as its documentation shows.
+
+Run as ``python _servers_aiokatcp.py --sensors N [--uvloop]``; prints ``ready PORT``.
+aiokatcp reads the annotations of handlers as objects, so none may be postponed here.
+"""
+
+import asyncio
+import gc
+
+import aiokatcp
+from _device import (
+    FIRST_VALUE,
+    description,
+    next_value,
+    sensor_names,
+    serve_arguments,
+    wait_for_parent,
+)
+
+
+class Device(aiokatcp.DeviceServer):
+    VERSION = "benchmark-1.0"
+    BUILD_STATE = "benchmark-1.0.0"
+
+    def __init__(self, host: str, port: int, sensors: int) -> None:
+        super().__init__(host, port)
+        self.devices: list[aiokatcp.Sensor[float]] = []
+        for name in sensor_names(sensors):
+            sensor = aiokatcp.Sensor(
+                float,
+                name,
+                description(name),
+                "degC",
+                default=20.5,
+                initial_status=aiokatcp.Sensor.Status.NOMINAL,
+            )
+            self.sensors.add(sensor)
+            self.devices.append(sensor)
+        self.value = FIRST_VALUE
+        self.position = 0
+        self.changing: asyncio.Task[None] | None = None
+
+    async def request_add(self, ctx: aiokatcp.RequestContext, x: int, y: int) -> int:
+        """Add two integers."""
+        return x + y
+
+    async def request_touch(self, ctx: aiokatcp.RequestContext) -> None:
+        """Give every sensor a fresh value."""
+        self.value = next_value(self.value)
+        for sensor in self.devices:
+            sensor.set_value(self.value)
+
+    async def request_change(
+        self, ctx: aiokatcp.RequestContext, turns: int, updates: int, among: int
+    ) -> None:
+        """Set `updates` sensors in each of the next `turns` turns of the loop."""
+        self.changing = asyncio.create_task(self._change(turns, updates, among))
+
+    async def _change(self, turns: int, updates: int, among: int) -> None:
+        sensors = self.devices
+        for _ in range(turns):
+            for _ in range(updates):
+                self.position = (self.position + 1) % among
+                self.value = next_value(self.value)
+                sensors[self.position].set_value(self.value)
+            await asyncio.sleep(0)
+
+
+async def main(sensors: int) -> None:
+    server = Device("127.0.0.1", 0, sensors)
+    await server.start()
+    gc.collect()
+    assert server.sockets
+    print("ready", server.sockets[0].getsockname()[1], flush=True)
+    await wait_for_parent()
+    await server.stop()
+
+
+if __name__ == "__main__":
+    arguments = serve_arguments()
+    asyncio.run(main(arguments.sensors))

@@ -1,0 +1,81 @@
+"""The device of the benchmark, written with this project.
+
+Run as ``python _servers_katcp.py --sensors N [--uvloop]``; prints ``ready PORT``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+from _device import (
+    FIRST_VALUE,
+    description,
+    next_value,
+    sensor_names,
+    serve_arguments,
+    wait_for_parent,
+)
+
+from katcp import AsyncDeviceServer, Sensor
+from katcp.server import ClientRequestConnection
+
+
+class Device(AsyncDeviceServer):
+    VERSION_INFO = ("benchmark", 1, 0)
+    BUILD_INFO = ("benchmark", 1, 0, "")
+
+    def __init__(self, host: str, port: int, sensors: int) -> None:
+        self.count = sensors
+        self.devices: list[Sensor] = []
+        super().__init__(host, port)
+        self.value = FIRST_VALUE
+        self.position = 0
+        self.changing: asyncio.Task[None] | None = None
+
+    def setup_sensors(self) -> None:
+        for name in sensor_names(self.count):
+            sensor = Sensor.float(
+                name, description(name), "degC", default=20.5, initial_status=Sensor.NOMINAL
+            )
+            self.add_sensor(sensor)
+            self.devices.append(sensor)
+
+    async def request_add(self, req: ClientRequestConnection, x: int, y: int) -> int:
+        """Add two integers."""
+        return x + y
+
+    async def request_touch(self, req: ClientRequestConnection) -> None:
+        """Give every sensor a fresh value."""
+        self.value = next_value(self.value)
+        for sensor in self.devices:
+            sensor.set_value(self.value)
+
+    async def request_change(
+        self, req: ClientRequestConnection, turns: int, updates: int, among: int
+    ) -> None:
+        """Set `updates` sensors in each of the next `turns` turns of the loop."""
+        self.changing = asyncio.create_task(self._change(turns, updates, among))
+
+    async def _change(self, turns: int, updates: int, among: int) -> None:
+        sensors = self.devices
+        for _ in range(turns):
+            for _ in range(updates):
+                self.position = (self.position + 1) % among
+                self.value = next_value(self.value)
+                sensors[self.position].set_value(self.value)
+            await asyncio.sleep(0)
+
+
+async def main(sensors: int) -> None:
+    server = Device("127.0.0.1", 0, sensors)
+    server.start()
+    gc.collect()
+    print("ready", server.bind_address[1], flush=True)
+    await wait_for_parent()
+    await server.stop()
+
+
+if __name__ == "__main__":
+    arguments = serve_arguments()
+    asyncio.run(main(arguments.sensors))

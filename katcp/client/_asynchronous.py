@@ -1,0 +1,517 @@
+"""Requests with their replies: as futures, or by callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+from katcp.aio import ExponentialRandomBackoff, timeout_error
+from katcp.client._device import DeviceClient, Event
+from katcp.client._life import log
+from katcp.client._link import Link
+from katcp.client._pending import Pending, PendingTable, mid_key
+from katcp.errors import KatcpClientDisconnected, KatcpClientError, KatcpVersionError
+from katcp.protocol import (
+    INFORM,
+    REPLY,
+    Message,
+    WireMessage,
+    to_message,
+)
+
+_INFINITY = float("inf")
+#: With many requests pending, deadlines are looked through at most this often for each [s].
+_SWEEP = 1e-6
+
+MessageCallback = Callable[..., object]
+WireHook = Callable[[list[bytes]], object]
+Result = tuple[Message, list[Message]]
+WireResult = tuple[WireMessage, list[WireMessage]]
+
+
+class _Future:
+    """Owner of a request whose reply resolves a future, with messages."""
+
+    __slots__ = ("future",)
+    inform_callback = None
+
+    def __init__(self, future: asyncio.Future[Any]) -> None:
+        self.future = future
+
+    def finish(self, reply: Any, informs: list[Any]) -> None:
+        if not self.future.done():
+            self.future.set_result((_message(reply), [_message(inform) for inform in informs]))
+
+    def fail(self, error: Exception, reply: Message, informs: list[Any]) -> None:
+        self.finish(reply, informs)
+
+
+class _WireFuture(_Future):
+    """Owner of a request whose reply resolves a future, with what the parser yields."""
+
+    __slots__ = ()
+
+    def finish(self, reply: Any, informs: list[Any]) -> None:
+        if not self.future.done():
+            self.future.set_result((reply, informs))
+
+    def fail(self, error: Exception, reply: Message, informs: list[Any]) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class _Callbacks:
+    """Owner of a request whose informs and reply are told to callbacks."""
+
+    __slots__ = ("_client", "_inform", "_reply", "_user_data")
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        reply: MessageCallback | None,
+        inform: MessageCallback | None,
+        user_data: tuple[Any, ...],
+    ) -> None:
+        self._client = client
+        self._reply = reply
+        self._inform = inform
+        self._user_data = user_data
+
+    def inform_callback(self, inform: Any) -> None:
+        if self._inform is not None:
+            self._client.call_back(self._inform, _message(inform), *self._user_data)
+
+    def finish(self, reply: Any, informs: list[Any]) -> None:
+        if self._reply is not None:
+            self._client.call_back(self._reply, _message(reply), *self._user_data)
+
+    def fail(self, error: Exception, reply: Message, informs: list[Any]) -> None:
+        self.finish(reply, informs)
+
+
+def _message(event: Any) -> Message:
+    return event if isinstance(event, Message) else to_message(event)
+
+
+class AsyncClient(DeviceClient):
+    """A client whose requests have replies: as futures or by callbacks.
+
+    Requests made before it is known what the device speaks are sent as soon as it is. To a
+    device without message ids, one request of each name is sent at a time.
+
+    Parameters
+    ----------
+    host, port, tb_limit, logger, auto_reconnect, reconnect_backoff, greeting_timeout
+        See `DeviceClient`.
+    timeout : float, optional
+        Time limit of a request for which none is given [s]; None for none.
+    heartbeat : float, optional
+        A device that has been silent for this long is asked for a sign of life
+        (``?watchdog``); one that stays silent for as long again is disconnected [s]. By
+        default only the keep-alive of TCP notices a device that is gone without a word.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        tb_limit: int = 20,
+        timeout: float | None = 5.0,
+        logger: logging.Logger = log,
+        auto_reconnect: bool = True,
+        *,
+        reconnect_backoff: ExponentialRandomBackoff | None = None,
+        greeting_timeout: float = 2.0,
+        heartbeat: float | None = None,
+    ) -> None:
+        super().__init__(
+            host,
+            port,
+            tb_limit,
+            logger,
+            auto_reconnect,
+            reconnect_backoff=reconnect_backoff,
+            greeting_timeout=greeting_timeout,
+        )
+        self._request_timeout = timeout
+        self.heartbeat = heartbeat
+        self._table = PendingTable()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = _INFINITY
+        self._heartbeat_timer: asyncio.TimerHandle | None = None
+        self._heard = False
+        self._asked = False
+        # Told of every inform of a name before anything else is, also of those of a reply.
+        self._wire_hooks: dict[bytes, list[WireHook]] = {}
+        self._inform_hooks: dict[str, list[Callable[[Message], object]]] = {}
+        self._fast = True
+
+    # -- asking -------------------------------------------------------------------------
+
+    def future_request(
+        self, msg: Message, timeout: float | None = None, use_mid: bool | None = None
+    ) -> asyncio.Future[Result]:
+        """Send a request; return a future of ``(reply, [informs])``.
+
+        Parameters
+        ----------
+        msg : Message
+            Its `mid` is set to the id used.
+        timeout : float, optional
+            Time limit [s]; None means the client's own, 0 at once.
+        use_mid : bool, optional
+            Whether to use an id; by default if the device supports them.
+
+        Notes
+        -----
+        The future does not fail because of the device: ``!name fail TEXT`` is made up if there
+        is no reply in time, or no connection. It does fail with `ValueError` for a message id
+        that is in use already.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        try:
+            self._ask(msg, _Future(future), timeout, use_mid, loop.time())
+        except ValueError as error:
+            future.set_exception(error)
+        return future
+
+    def wire_request(
+        self, msg: Message, timeout: float | None = None
+    ) -> asyncio.Future[WireResult]:
+        """Send a request; return a future of its reply and informs as the parser yields them.
+
+        For long lists, of which no `Message` need be made. Unlike that of `future_request` the
+        future fails if there is no reply: with `tornado.gen.TimeoutError`,
+        `KatcpClientDisconnected` or another `KatcpClientError`.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[WireResult] = loop.create_future()
+        self._ask(msg, _WireFuture(future), timeout, None, loop.time())
+        return future
+
+    def callback_request(
+        self,
+        msg: Message,
+        reply_cb: MessageCallback | None = None,
+        inform_cb: MessageCallback | None = None,
+        user_data: tuple[Any, ...] | None = None,
+        timeout: float | None = None,
+        use_mid: bool | None = None,
+    ) -> None:
+        """Send a request; have callbacks told of its informs and its reply.
+
+        Parameters
+        ----------
+        msg, timeout, use_mid
+            See `future_request`; failures are made up in the same way.
+        reply_cb, inform_cb : callable, optional
+            Called as ``cb(message, *user_data)``, in the loop. What they raise is logged.
+        user_data : tuple, optional
+        """
+        self._check_thread()
+        owner = _Callbacks(self, reply_cb, inform_cb, tuple(user_data or ()))
+        self._ask(msg, owner, timeout, use_mid, asyncio.get_running_loop().time())
+
+    def call_back(self, callback: MessageCallback, *args: object) -> None:
+        """Call a callback of a user; log what it raises."""
+        try:
+            callback(*args)
+        except Exception:
+            self._logger.exception("Error in callback %r", callback)
+
+    def _ask(
+        self, msg: Message, owner: Any, timeout: float | None, use_mid: bool | None, now: float
+    ) -> None:
+        name = msg.name.encode("ascii")
+        pending = Pending(name, owner, now, self._request_timeout if timeout is None else timeout)
+        link = self._link
+        if link is None or link.closed:
+            self._refuse(pending, msg, self._not_connected())
+            return
+        if self._flags is None:
+            pending.line = (msg, use_mid)  # type: ignore[assignment]  # see protocol_known
+            self._table.hold(pending)
+        else:
+            self._send_pending(link, pending, msg, use_mid)
+        if pending.deadline < self._timer_at:
+            self._set_timer(pending.deadline, now)
+
+    def _send_pending(
+        self, link: Link, pending: Pending, msg: Message, use_mid: bool | None
+    ) -> None:
+        table = self._table
+        if msg.mid is None:
+            if self._server_supports_ids if use_mid is None else use_mid:
+                pending.mid = mid = table.next_mid()
+                self._last_msg_id = mid
+                msg.mid = b"%d" % mid
+        elif use_mid is False:
+            msg.mid = None
+        else:
+            pending.mid = mid_key(msg.mid)
+        if pending.mid is not None and not self._server_supports_ids:
+            error = KatcpVersionError("Message IDs not supported by server")
+            self._refuse(pending, msg, error)
+            return
+        pending.line = line = bytes(msg) + b"\n"
+        if table.add(pending):
+            self._write(link, pending, line)
+
+    def _write(self, link: Link, pending: Pending, line: bytes) -> None:
+        try:
+            link.send(line)
+        except KatcpClientError as error:
+            self._table.by_mid.pop(pending.mid or 0, None)
+            self._fail(pending, error, str(error))
+
+    def _refuse(self, pending: Pending, msg: Message, error: KatcpClientError) -> None:
+        """Fail a request that was not sent, in the next turn of the loop at the earliest."""
+        reply = Message.reply(msg.name, Message.FAIL, str(error), mid=msg.mid)
+        asyncio.get_running_loop().call_soon(pending.owner.fail, error, reply, [])
+
+    def _fail(self, pending: Pending, error: Exception, text: str) -> None:
+        name = pending.name.decode("ascii")
+        reply = Message.reply(name, Message.FAIL, text, mid=pending.mid)
+        pending.owner.fail(error, reply, pending.informs)
+
+    def _fail_all(self, error: KatcpClientError) -> None:
+        for pending in self._table.clear():
+            self._fail(pending, error, str(error))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._timer_at = _INFINITY
+
+    # -- being answered -----------------------------------------------------------------
+
+    def handle_events(self, events: Iterator[Event]) -> None:
+        """Give replies and their informs to who waits for them; see to the rest."""
+        if not self._fast:
+            super().handle_events(events)
+            return
+        table = self._table
+        by_mid = table.by_mid
+        hooks = self._wire_hooks
+        for event in events:
+            try:
+                kind = event.mtype  # type: ignore[union-attr]
+                name = event.name  # type: ignore[union-attr]
+            except AttributeError:  # an error
+                self.handle_event(event)
+                continue
+            mid = event.mid  # type: ignore[union-attr]
+            if kind is INFORM:
+                if name in hooks:
+                    self._run_wire_hooks(name, event.arguments)  # type: ignore[union-attr]
+                if mid is not None:
+                    pending = by_mid.get(mid)
+                    if pending is not None and pending.name != name:
+                        pending = None
+                else:
+                    pending = table.inform(name, None) if table.without_ids else None
+                if pending is not None:
+                    self._take_inform(pending, event)
+                    continue
+                if self._nobody_cares(name):
+                    continue
+            elif kind is REPLY:
+                pending = self._take_out(name, mid)
+                if pending is not None:
+                    pending.owner.finish(event, pending.informs)
+                    continue
+            awaitable = self.handle_event(event)
+            if awaitable is not None:
+                self.hold_events(awaitable, events)
+                return
+
+    def _take_inform(self, pending: Pending, event: Any) -> None:
+        if self._inform_hooks:
+            name = pending.name.decode("ascii")
+            if name in self._inform_hooks:
+                self._run_inform_hooks(name, _message(event))
+        tell = pending.owner.inform_callback
+        if tell is None:
+            pending.informs.append(event)
+        else:
+            tell(event)
+
+    def _take_out(self, name: bytes, mid: Any) -> Pending | None:
+        """Take out the request that a reply is for, and send the next one of its name."""
+        pending = self._table.reply(name, mid)
+        if mid is None:
+            self._reply_without_id(name, pending)
+        return pending
+
+    def _reply_without_id(self, name: bytes, pending: Pending | None) -> None:
+        if pending is not None and pending.mid is not None:
+            self._logger.warning(
+                "Device %s left the id out of its reply to %s",
+                self.bind_address_string,
+                name.decode("ascii"),
+            )
+        link = self._link
+        following = self._table.following(name)
+        if pending is not None and pending.mid is None and following is not None and link:
+            self._write(link, following, following.line)
+
+    def _nobody_cares(self, name: bytes) -> bool:
+        """Tell whether no message need be made of an inform, as there is nobody to take it."""
+        if name == b"disconnect":
+            return False
+        text = name.decode("ascii")
+        if text in self._inform_handlers or text in self._inform_hooks:
+            return False
+        return (
+            type(self).unhandled_inform is DeviceClient.unhandled_inform
+            and "unhandled_inform" not in self.__dict__
+        )
+
+    def handle_inform(self, msg: Message) -> Any:
+        """Give an inform to the request that it belongs to, or else to ``inform_NAME``."""
+        name = msg.name.encode("ascii")
+        if not self._fast and name in self._wire_hooks:
+            self._run_wire_hooks(name, msg.arguments)
+        key = None if msg.mid is None else mid_key(msg.mid)
+        pending = self._table.inform(name, key)
+        if pending is not None:
+            self._take_inform(pending, msg)
+            return None
+        if msg.name in self._inform_hooks:
+            self._run_inform_hooks(msg.name, msg)
+        return super().handle_inform(msg)
+
+    def handle_reply(self, msg: Message) -> Any:
+        """Give a reply to the request that it belongs to, or else to ``reply_NAME``."""
+        if not self._fast:
+            key = None if msg.mid is None else mid_key(msg.mid)
+            pending = self._take_out(msg.name.encode("ascii"), key)
+            if pending is not None:
+                pending.owner.finish(msg, pending.informs)
+                return None
+        return super().handle_reply(msg)
+
+    # -- hooks --------------------------------------------------------------------------
+
+    def hook_wire_inform(self, name: str, callback: WireHook) -> None:
+        """Have ``callback(arguments)`` called for each inform of that name, before all else.
+
+        Also for those that belong to a reply. No `Message` is made.
+        """
+        hooks = self._wire_hooks.setdefault(name.encode("ascii"), [])
+        if callback not in hooks:
+            hooks.append(callback)
+
+    def _run_wire_hooks(self, name: bytes, arguments: list[bytes]) -> None:
+        for hook in self._wire_hooks[name]:
+            try:
+                hook(arguments)
+            except Exception:
+                self._logger.exception("Error in hook of #%s", name.decode("ascii"))
+
+    def _run_inform_hooks(self, name: str, msg: Message) -> None:
+        for hook in list(self._inform_hooks[name]):
+            try:
+                hook(msg)
+            except Exception:
+                self._logger.exception("Error in hook of #%s", name)
+
+    # -- time limits --------------------------------------------------------------------
+
+    def _set_timer(self, deadline: float, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        # Looking through many requests takes a while: not more than a small share of the time.
+        at = max(deadline, now + _SWEEP * len(self._table.by_mid))
+        self._timer_at = at
+        self._timer = asyncio.get_running_loop().call_at(at, self._time_is_over)
+
+    def _time_is_over(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = max(loop.time(), self._timer_at)
+        self._timer = None
+        self._timer_at = _INFINITY
+        expired, to_send = self._table.expire(now)
+        earliest = self._table.earliest()
+        if earliest < _INFINITY:
+            self._set_timer(earliest, now)
+        for pending in expired:
+            waited = max(now, loop.time()) - pending.started
+            name = pending.name.decode("ascii")
+            self._fail(
+                pending,
+                timeout_error(pending.deadline - pending.started, f"the reply to ?{name}"),
+                f"Request {name} timed out after {waited:f} seconds.",
+            )
+        link = self._link
+        if link is None:
+            return
+        for pending in to_send:
+            self._write(link, pending, pending.line)
+        confused = self._table.confused()
+        if confused is not None:
+            link.abort(f"replies to ?{confused.decode('ascii')} are out of step with requests")
+
+    # -- the connection -----------------------------------------------------------------
+
+    def connection_opened(self, link: Link) -> None:
+        """Begin afresh."""
+        cls, own = type(self), self.__dict__
+        self._fast = all(
+            getattr(cls, name) is getattr(AsyncClient, name) and name not in own
+            for name in ("handle_message", "handle_inform", "handle_reply")
+        )
+        super().connection_opened(link)
+        self._asked = False
+        self._heard = True
+        if self.heartbeat is not None:
+            self._heartbeat_timer = link.pump.loop.call_later(self.heartbeat, self._beat)
+
+    def protocol_known(self) -> None:
+        """Send the requests that waited for this."""
+        super().protocol_known()
+        link = self._link
+        if link is None:
+            return
+        for pending in self._table.release():
+            msg, use_mid = pending.line
+            try:
+                self._send_pending(link, pending, msg, use_mid)  # type: ignore[arg-type]
+            except ValueError as error:
+                self._fail(pending, error, str(error))
+
+    def connection_received(self, events: list[Event]) -> None:
+        """Handle what came."""
+        self._heard = True
+        super().connection_received(events)
+
+    def connection_closed(self, reason: str) -> None:
+        """Fail all that is pending."""
+        super().connection_closed(reason)
+        if self._heartbeat_timer is not None:
+            self._heartbeat_timer.cancel()
+            self._heartbeat_timer = None
+        self._fail_all(KatcpClientDisconnected("Connection closed before reply was received"))
+
+    def client_ended(self) -> None:
+        """Fail all that is pending."""
+        super().client_ended()
+        self._fail_all(KatcpClientError("Client stopped before reply was received"))
+
+    def _beat(self) -> None:
+        """Look whether anything was heard of the device lately."""
+        link = self._link
+        if link is None or self.heartbeat is None:
+            return
+        if self._heard:
+            self._asked = False
+        elif self._asked:
+            link.abort(f"nothing heard from the device for {2 * self.heartbeat:g} s")
+            return
+        else:
+            self._asked = True
+            self.callback_request(Message.request("watchdog"), timeout=self.heartbeat)
+        self._heard = False
+        self._heartbeat_timer = link.pump.loop.call_later(self.heartbeat, self._beat)

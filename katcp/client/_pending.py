@@ -1,0 +1,266 @@
+"""Requests that wait for their reply: which reply is whose, and who has waited too long.
+
+Operations wanted: add one, find the one that a reply or an inform belongs to, all without a
+search; once in a while, those whose time is over.
+
+Plan: with message ids a dict. Without, a queue for each name: only the first of a queue is on
+the wire, since two answers of one name could not be told apart (KATCP guidelines 5.1, "client
+matching"). Deadlines are looked through when the earliest one known has passed: as most requests
+have the same time limit that is once per limit, not once per request, and a request that is
+answered in time costs nothing.
+
+A request without id that timed out may still be answered, and that answer must not go to the
+next request of the name; so each one that timed out on the wire leaves one reply to be skipped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from katcp.protocol import MAX_MID
+
+Mid = int | bytes
+
+#: As many requests of one name in a row that timed out while replies of that name were skipped
+#: mean that the count is off, which only a new connection can mend.
+CONFUSED_AFTER = 3
+
+_INFINITY = float("inf")
+
+
+def mid_key(mid: Mid | str) -> Mid:
+    """Return a message id as the stream parser yields it: an int, or the digits of an odd one."""
+    if isinstance(mid, int):
+        return mid if 1 <= mid <= MAX_MID else b"%d" % mid
+    digits = mid.encode() if isinstance(mid, str) else mid
+    if digits[:1] in (b"0", b"") or len(digits) > 10:
+        return bytes(digits)
+    number = int(digits)
+    return number if number <= MAX_MID else bytes(digits)
+
+
+class Pending:
+    """One request.
+
+    Attributes
+    ----------
+    name : bytes
+    mid : int, bytes or None
+        Its id, as `mid_key` gives it.
+    line : bytes
+        Its wire form, for those that have to wait for their turn.
+    started, deadline : float
+        When it was made, and when it is given up (possibly never: infinity) [s].
+    informs : list
+        Informs of its reply so far.
+    owner : object
+        Whose it is; opaque here.
+    """
+
+    __slots__ = ("deadline", "informs", "line", "mid", "name", "owner", "started")
+
+    def __init__(self, name: bytes, owner: Any, started: float, timeout: float | None) -> None:
+        self.name = name
+        self.owner = owner
+        self.started = started
+        self.deadline = _INFINITY if timeout is None else started + timeout
+        self.mid: Mid | None = None
+        self.line = b""
+        self.informs: list[Any] = []
+
+
+class PendingTable:
+    """The requests of one connection that wait for their reply.
+
+    Attributes
+    ----------
+    by_mid : dict
+        Those with an id.
+    """
+
+    def __init__(self, last_mid: int = 0) -> None:
+        self.by_mid: dict[Mid, Pending] = {}
+        self._by_name: dict[bytes, deque[Pending]] = {}
+        self._to_skip: dict[bytes, int] = {}
+        self._skipped_in_a_row: dict[bytes, int] = {}
+        self._held: list[Pending] = []
+        self.last_mid = last_mid
+
+    def __len__(self) -> int:
+        queued = sum(len(queue) for queue in self._by_name.values())
+        return len(self.by_mid) + queued + len(self._held)
+
+    def next_mid(self) -> int:
+        """Return a new id: 1, 2, ... 2**31 - 1, 1, ... without those in use."""
+        mid = self.last_mid
+        while True:
+            mid = mid + 1 if mid < MAX_MID else 1
+            if mid not in self.by_mid:
+                self.last_mid = mid
+                return mid
+
+    # -- coming in ----------------------------------------------------------------------
+
+    def hold(self, pending: Pending) -> None:
+        """Keep a request that cannot be sent yet, as the protocol is not known."""
+        self._held.append(pending)
+
+    def release(self) -> list[Pending]:
+        """Return the requests held so far, to be sent in this order."""
+        held, self._held = self._held, []
+        return held
+
+    def add(self, pending: Pending) -> bool:
+        """Enter a request; tell whether it is to be sent now.
+
+        Raises
+        ------
+        ValueError
+            If its id is in use.
+        """
+        mid = pending.mid
+        if mid is not None:
+            if mid in self.by_mid:
+                text = mid.decode() if isinstance(mid, bytes) else mid
+                raise ValueError(f"Message id {text} is in use by a request that is pending.")
+            self.by_mid[mid] = pending
+            return True
+        queue = self._by_name.setdefault(pending.name, deque())
+        queue.append(pending)
+        return len(queue) == 1
+
+    # -- being answered -----------------------------------------------------------------
+
+    def reply(self, name: bytes, mid: Mid | None) -> Pending | None:
+        """Take out the request that a reply belongs to.
+
+        None for a reply that belongs to no request, to one with another name, or to one that
+        has timed out.
+        """
+        if mid is not None:
+            pending = self.by_mid.get(mid)
+            if pending is None or pending.name != name:
+                return None
+            del self.by_mid[mid]
+            return pending
+        if self._skip(name):
+            return None
+        queue = self._by_name.get(name)
+        if queue:
+            self._skipped_in_a_row.pop(name, None)
+            pending = queue.popleft()
+            if not queue:
+                del self._by_name[name]
+            return pending
+        return self._only_one(name)
+
+    def _skip(self, name: bytes) -> bool:
+        """Tell whether a reply is a late one, and count it off."""
+        count = self._to_skip.get(name, 0)
+        if not count:
+            return False
+        if count == 1:
+            del self._to_skip[name]
+        else:
+            self._to_skip[name] = count - 1
+        if name in self._by_name:
+            self._skipped_in_a_row[name] = self._skipped_in_a_row.get(name, 0) + 1
+        return True
+
+    def _only_one(self, name: bytes) -> Pending | None:
+        """Take out the one request with an id that a reply without id can only belong to."""
+        candidates = [p for p in self.by_mid.values() if p.name == name]
+        if len(candidates) != 1:
+            return None
+        pending = candidates[0]
+        del self.by_mid[pending.mid]  # type: ignore[arg-type]  # those of by_mid have one
+        return pending
+
+    def inform(self, name: bytes, mid: Mid | None) -> Pending | None:
+        """Return the request that an inform belongs to, if any."""
+        if mid is not None:
+            pending = self.by_mid.get(mid)
+            return pending if pending is not None and pending.name == name else None
+        if name in self._to_skip:
+            return None  # it precedes the late reply
+        queue = self._by_name.get(name)
+        return queue[0] if queue else None
+
+    @property
+    def without_ids(self) -> bool:
+        """Whether there are requests on the wire that have no id."""
+        return bool(self._by_name)
+
+    def following(self, name: bytes) -> Pending | None:
+        """Return the request of that name that is to be sent now that one is done."""
+        queue = self._by_name.get(name)
+        return queue[0] if queue else None
+
+    # -- being given up -----------------------------------------------------------------
+
+    def earliest(self) -> float:
+        """Return the first deadline; infinity if there is none."""
+        deadlines = [p.deadline for p in self.by_mid.values()]
+        deadlines += [p.deadline for p in self._held]
+        for queue in self._by_name.values():
+            deadlines += [p.deadline for p in queue]
+        return min(deadlines, default=_INFINITY)
+
+    def expire(self, now: float) -> tuple[list[Pending], list[Pending]]:
+        """Take out the requests whose time is over.
+
+        Returns
+        -------
+        expired : list
+            In the order of their deadlines.
+        to_send : list
+            Requests without id whose turn it is now.
+        """
+        expired = [p for p in self.by_mid.values() if p.deadline <= now]
+        for pending in expired:
+            del self.by_mid[pending.mid]  # type: ignore[arg-type]
+        if any(p.deadline <= now for p in self._held):
+            expired += [p for p in self._held if p.deadline <= now]
+            self._held = [p for p in self._held if p.deadline > now]
+        to_send: list[Pending] = []
+        for name, queue in list(self._by_name.items()):
+            over = [p for p in queue if p.deadline <= now]
+            if not over:
+                continue
+            expired += over
+            on_the_wire = queue[0]
+            left = deque(p for p in queue if p.deadline > now)
+            if left:
+                self._by_name[name] = left
+            else:
+                del self._by_name[name]
+            if on_the_wire.deadline <= now:
+                self._to_skip[name] = self._to_skip.get(name, 0) + 1
+                if left:
+                    to_send.append(left[0])
+        expired.sort(key=lambda p: p.deadline)
+        return expired, to_send
+
+    def confused(self) -> bytes | None:
+        """Return a name whose replies come out of step with its requests, if there is one.
+
+        A device that never answers some request, against the rules, would leave every reply
+        of that name one request behind.
+        """
+        for name, count in self._skipped_in_a_row.items():
+            if count >= CONFUSED_AFTER:
+                return name
+        return None
+
+    def clear(self) -> list[Pending]:
+        """Take out all requests; forget what was to be skipped. Ids go on counting."""
+        everything = [*self.by_mid.values(), *self._held]
+        for queue in self._by_name.values():
+            everything += queue
+        self.by_mid.clear()
+        self._held.clear()
+        self._by_name.clear()
+        self._to_skip.clear()
+        self._skipped_in_a_row.clear()
+        return everything

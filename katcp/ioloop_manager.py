@@ -1,0 +1,154 @@
+"""Loops in threads of their own, for servers and clients that are used from other threads."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any
+
+from tornado.ioloop import IOLoop
+
+log = logging.getLogger("katcp.ioloop_manager")
+
+__all__ = ["IOLoopManager", "ThreadsafeFuture"]
+
+
+class ThreadsafeFuture(concurrent.futures.Future[Any]):
+    """A `concurrent.futures.Future` that coroutines may also await or yield."""
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return asyncio.wrap_future(self).__await__()
+
+
+class IOLoopManager:
+    """Provides a loop: one that was set, or a new one in a new thread (a *managed* one).
+
+    Parameters
+    ----------
+    managed_default : bool
+        Whether to make a loop if none is set.
+    logger : logging.Logger
+    """
+
+    def __init__(self, managed_default: bool = True, logger: logging.Logger = log) -> None:
+        self.managed = managed_default
+        self._logger = logger
+        self._daemonic = False
+        self._ioloop: IOLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def set_ioloop(self, ioloop: IOLoop | None = None, managed: bool | None = None) -> None:
+        """Use `ioloop`, or the current one if None.
+
+        Raises
+        ------
+        RuntimeError
+            If a loop has been set already.
+        """
+        if self._ioloop is not None:
+            raise RuntimeError("IOLoop instance already set")
+        self._ioloop = ioloop or IOLoop.current()
+        self.managed = bool(managed)
+
+    def setDaemon(self, daemonic: bool) -> None:  # noqa: N802  # name of the threading module
+        """Make the thread of a managed loop a daemon; before `start`."""
+        self._daemonic = daemonic
+
+    def get_ioloop(self) -> IOLoop:
+        """Return the loop; makes one if it is managed and there is none.
+
+        Raises
+        ------
+        RuntimeError
+            If the loop is not managed and none was set.
+        """
+        if self._ioloop is None:
+            if not self.managed:
+                raise RuntimeError("No IOLoop was set; call set_ioloop() first.")
+            self._ioloop = IOLoop(make_current=False)
+        return self._ioloop
+
+    def start(self, timeout: float | None = None) -> None:
+        """Start the thread of a managed loop; with a timeout, wait until the loop runs [s].
+
+        Raises
+        ------
+        RuntimeError
+            If there is no loop, or its thread runs already.
+        """
+        loop = self.get_ioloop()
+        if not self.managed:
+            return
+        if self._thread is not None and self._thread.is_alive():
+            raise RuntimeError("The managed IOLoop is already running.")
+        running = threading.Event()
+        loop.add_callback(running.set)
+        self._thread = threading.Thread(
+            target=self._run, args=(loop,), name=f"ioloop-{id(loop):x}", daemon=self._daemonic
+        )
+        self._thread.start()
+        if timeout is not None:
+            running.wait(timeout)
+
+    def _run(self, loop: IOLoop) -> None:
+        asyncio_loop: asyncio.AbstractEventLoop = loop.asyncio_loop  # type: ignore[attr-defined]
+        asyncio.set_event_loop(asyncio_loop)
+        try:
+            loop.start()
+            asyncio_loop.run_until_complete(_end_tasks(asyncio_loop))
+        except Exception:
+            self._logger.exception("The managed IOLoop ended with an error")
+        finally:
+            self._ioloop = None
+            loop.close()
+
+    def stop(
+        self,
+        timeout: float | None = None,
+        callback: Callable[[], Awaitable[Any] | None] | None = None,
+    ) -> ThreadsafeFuture:
+        """Run `callback` in the loop, await what it returns, then stop a managed loop.
+
+        Callable from any thread. The future, which is thread-safe, has the callback's result.
+        """
+        done = ThreadsafeFuture()
+        loop = self._ioloop
+        if loop is None or (self.managed and self._thread is None):
+            done.set_result(None)
+            return done
+
+        async def finish() -> None:
+            try:
+                result = callback() if callback is not None else None
+                if result is not None:
+                    result = await result
+            except BaseException as error:
+                done.set_exception(error)
+            else:
+                done.set_result(result)
+            finally:
+                if self.managed:
+                    loop.stop()
+
+        loop.add_callback(finish)
+        return done
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the thread of a managed loop has ended [s]; otherwise return at once."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+            if not thread.is_alive():
+                self._thread = None
+
+
+async def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what is left running, so that closing the loop leaves nothing behind."""
+    tasks = [task for task in asyncio.all_tasks(loop) if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await loop.shutdown_asyncgens()

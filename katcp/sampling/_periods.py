@@ -1,0 +1,82 @@
+"""The ``period`` strategy of all clients and sensors: one timer and one pass for each period."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from katcp.sensors import Sensor, next_tick
+
+if TYPE_CHECKING:
+    from katcp.sampling._table import Subscriber
+
+#: Clients whose ticks would fall this near to each other share them [s, share of the period].
+#: Requests for single sensors that come one after the other end up in one group that way.
+_SHARED_PHASE = (0.005, 0.05)
+
+
+class PeriodGroup:
+    """Clients and sensors that share a period and its phase."""
+
+    def __init__(self, groups: PeriodGroups, period: float, origin: float) -> None:
+        self._groups = groups
+        self.period = period
+        self.origin = origin
+        self._members: dict[Subscriber, dict[Sensor, None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._arm(origin)
+
+    def _arm(self, now: float) -> None:
+        loop = self._groups.loop
+        self._timer = loop.call_at(next_tick(self.origin, self.period, now), self._tick)
+
+    def _tick(self) -> None:
+        major = self._groups.major
+        for subscriber, sensors in self._members.items():
+            tails = [sensor.wire_reading(major) for sensor in sensors]
+            subscriber.send(b"#sensor-status" + b"#sensor-status".join(tails))
+        # A tick that came late by more than a period is not made up for.
+        self._arm(self._groups.loop.time())
+
+    def add(self, subscriber: Subscriber, sensor: Sensor) -> None:
+        """Report `sensor` to `subscriber` at every tick."""
+        self._members.setdefault(subscriber, {})[sensor] = None
+
+    def remove(self, subscriber: Subscriber, sensor: Sensor) -> None:
+        """Stop that; a group without members ends."""
+        sensors = self._members[subscriber]
+        del sensors[sensor]
+        if not sensors:
+            del self._members[subscriber]
+        if not self._members:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._groups.drop(self)
+
+
+class PeriodGroups:
+    """All period groups of a server."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, major: int) -> None:
+        self.loop = loop
+        self.major = major
+        self._groups: dict[float, list[PeriodGroup]] = {}
+
+    def join(self, period: float, now: float) -> PeriodGroup:
+        """Return the group of `period` whose ticks fall where a grid begun now would have them."""
+        limit = min(_SHARED_PHASE[0], period * _SHARED_PHASE[1])
+        for group in self._groups.get(period, ()):
+            # Only behind a tick, so that the next one is (nearly) a whole period away.
+            if (now - group.origin) % period <= limit:
+                return group
+        group = PeriodGroup(self, period, now)
+        self._groups.setdefault(period, []).append(group)
+        return group
+
+    def drop(self, group: PeriodGroup) -> None:
+        """Forget a group that has no members left."""
+        groups = self._groups[group.period]
+        groups.remove(group)
+        if not groups:
+            del self._groups[group.period]

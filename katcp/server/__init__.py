@@ -1,0 +1,40 @@
+"""Device servers."""
+
+from katcp.errors import AsyncReply, FailReply, InvalidReply
+from katcp.protocol import Message, ProtocolFlags
+from katcp.sensors import Sensor
+from katcp.server._base import DeviceServerBase, log
+from katcp.server._connection import (
+    ClientConnection,
+    ClientRequestConnection,
+    ThreadsafeClientConnection,
+)
+from katcp.server._device import AsyncDeviceServer, DeviceServer
+from katcp.server._dispatch import blocking
+from katcp.server._filters import construct_name_filter
+from katcp.server._listener import KATCPServer
+from katcp.server._log import DeviceLogger
+
+#: Requests that every device has.
+BASE_REQUESTS = frozenset(DeviceServer._request_handlers)
+
+__all__ = [
+    "BASE_REQUESTS",
+    "AsyncDeviceServer",
+    "AsyncReply",
+    "ClientConnection",
+    "ClientRequestConnection",
+    "DeviceLogger",
+    "DeviceServer",
+    "DeviceServerBase",
+    "FailReply",
+    "InvalidReply",
+    "KATCPServer",
+    "Message",
+    "ProtocolFlags",
+    "Sensor",
+    "ThreadsafeClientConnection",
+    "blocking",
+    "construct_name_filter",
+    "log",
+]

@@ -1,0 +1,83 @@
+"""``#interface-changed``, sent by itself when sensors or requests come and go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from katcp.protocol import escape
+
+#: After an announcement, changes are collected for this long before the next one [s].
+QUIET_TIME = 0.1
+
+
+class InterfaceAnnouncer:
+    """Collects changes of a device's interface and announces them together.
+
+    One change goes out at the end of the loop's turn in the form that names it; several of one
+    kind as ``sensor-list`` or ``request-list``; of both kinds, as the form without arguments
+    (KATCP guidelines 5.0, "interface-changed").
+
+    Parameters
+    ----------
+    loop : asyncio.AbstractEventLoop
+    send : callable
+        Sends a line to all clients.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, send: Callable[[bytes], None]) -> None:
+        self._loop = loop
+        self._send = send
+        self._changes: dict[tuple[str, str], str] = {}
+        self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
+        self._last = -QUIET_TIME
+
+    def changed(self, kind: str, name: str, how: str) -> None:
+        """Take note of a change.
+
+        Parameters
+        ----------
+        kind : str
+            ``sensor`` or ``request``.
+        name : str
+        how : str
+            ``added``, ``removed`` or ``modified``.
+        """
+        before = self._changes.get((kind, name))
+        if before is not None and before != how:
+            # Removed and added again, or the other way about: clients have to look again.
+            how = "modified" if how != "removed" else "removed"
+        self._changes[kind, name] = how
+        if self._timer is None:
+            wait = self._last + QUIET_TIME - self._loop.time()
+            if wait > 0:
+                self._timer = self._loop.call_later(wait, self._announce)
+            else:
+                self._timer = self._loop.call_soon(self._announce)
+
+    def announced_by_hand(self) -> None:
+        """Forget what was to be announced: the device has just told everybody itself."""
+        self._changes.clear()
+
+    def stop(self) -> None:
+        """Announce nothing more."""
+        self._changes.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _announce(self) -> None:
+        self._timer = None
+        changes, self._changes = self._changes, {}
+        if not changes:
+            return
+        self._last = self._loop.time()
+        kinds = {kind for kind, _ in changes}
+        if len(changes) == 1:
+            (((kind, name), how),) = changes.items()
+            arguments = b" " + b" ".join([kind.encode(), escape(name.encode()), how.encode()])
+        elif len(kinds) == 1:
+            arguments = b" " + kinds.pop().encode() + b"-list"
+        else:
+            arguments = b""
+        self._send(b"#interface-changed" + arguments + b"\n")

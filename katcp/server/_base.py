@@ -1,0 +1,524 @@
+"""A server of requests, without sensors: handlers, their order, their threads, their errors."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from tornado.ioloop import IOLoop
+
+from katcp.errors import AsyncReply, KatcpSyntaxError
+from katcp.handlers import DeviceServerMetaclass, Handler
+from katcp.ioloop_manager import ThreadsafeFuture
+from katcp.protocol import (
+    INFORM,
+    REQUEST,
+    Message,
+    MessageParser,
+    ProtocolFlags,
+    WireMessage,
+    to_message,
+)
+from katcp.server._connection import (
+    SENT,
+    ClientConnection,
+    ClientRequestConnection,
+    Sent,
+    ThreadsafeClientConnection,
+)
+from katcp.server._dispatch import Entry, exception_text, signature_of
+from katcp.server._listener import KATCPServer
+from katcp.server._log import log_inform
+
+log = logging.getLogger("katcp.server")
+
+#: Longest complaint about a bad line [characters].
+_COMPLAINT = 200
+
+
+class DeviceServerBase(metaclass=DeviceServerMetaclass):
+    """Serves requests: methods ``request_*`` of a subclass answer those of the same name.
+
+    Parameters
+    ----------
+    host : str
+        Address to listen on; empty: all interfaces, IPv4 and IPv6.
+    port : int
+        TCP port; 0: any free one.
+    tb_limit : int
+        Most frames of a handler's traceback that the client is sent; 0: only the error's own line.
+    logger : logging.Logger
+    max_line : int, optional
+        Longest line taken; a longer one is discarded with a complaint to its sender [bytes].
+    max_backlog : int, optional
+        A client with more than this unsent is dropped [bytes].
+    stall_timeout : float
+        A client that takes nothing for this long while output waits for it is dropped [s].
+    max_clients : int, optional
+        Further ones are turned away with ``#disconnect``; None: no limit.
+    coalesce : float
+        How long a sensor update may wait for company [s]; 0: to the end of the loop's turn.
+    handler_threads : int
+        Threads for handlers marked `blocking`.
+    """
+
+    PROTOCOL_INFO: ClassVar[ProtocolFlags] = ProtocolFlags(5, 1, "BIMT")
+
+    #: Whether other clients are told of a new one (`#client-connected`).
+    announces_clients: ClassVar[bool] = False
+
+    _request_handlers: dict[str, Handler]
+    _inform_handlers: dict[str, Handler]
+    _reply_handlers: dict[str, Handler]
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        tb_limit: int = 20,
+        logger: logging.Logger = log,
+        *,
+        max_line: int | None = None,
+        max_backlog: int | None = None,
+        stall_timeout: float = 30.0,
+        max_clients: int | None = None,
+        coalesce: float = 0.001,
+        handler_threads: int = 8,
+    ) -> None:
+        self._logger = logger
+        self._tb_limit = tb_limit
+        self._server = KATCPServer(self, host, port, tb_limit, logger)
+        if max_line is not None:
+            self._server.max_line = max_line
+        if max_backlog is not None:
+            self._server.max_backlog = max_backlog
+        self._server.stall_timeout = stall_timeout
+        self._server.max_clients = max_clients
+        self._server.coalesce = coalesce
+        self._concurrency_options = {"thread_safe": True, "handler_thread": True}
+        self._handler_threads = handler_threads
+        self._handler_thread: concurrent.futures.ThreadPoolExecutor | None = None
+        self._handler_pool: concurrent.futures.ThreadPoolExecutor | None = None
+        self._entries: dict[bytes, Entry] = {}
+        #: Requests whose handlers are under way, with the futures of these.
+        self.under_way: dict[ClientRequestConnection, asyncio.Future[Any]] = {}
+        self._background: set[asyncio.Future[Any]] = set()
+        self.asyncio_loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]
+        for handler in self._request_handlers.values():
+            signature_of(handler)  # raises now, not at the first request, if it is ill-typed
+        # Subclasses may take over the handling of messages; only then are messages made for it.
+        self._handles_wire = not any(
+            getattr(type(self), name) is not getattr(DeviceServerBase, name)
+            for name in (
+                "on_message",
+                "handle_message",
+                "handle_request",
+                "handle_inform",
+                "handle_reply",
+            )
+        )
+
+    @property
+    def major(self) -> int:
+        """Major version of the protocol that this server speaks."""
+        return self.PROTOCOL_INFO.major
+
+    @property
+    def tb_limit(self) -> int:
+        """Most frames of a handler's traceback that the client is sent."""
+        return self._tb_limit
+
+    # -- life ---------------------------------------------------------------------------
+
+    @property
+    def bind_address(self) -> tuple[str, int]:
+        """(host, port) listened on; the real port once started."""
+        return self._server.bind_address
+
+    @property
+    def ioloop(self) -> IOLoop | None:
+        """The loop, once started or set."""
+        return self._server.ioloop
+
+    def set_ioloop(self, ioloop: IOLoop | None = None) -> None:
+        """Run in `ioloop`, or the current one, in place of one in a thread of its own."""
+        self._server.set_ioloop(ioloop)
+
+    def set_concurrency_options(
+        self, thread_safe: bool = True, handler_thread: bool = True
+    ) -> None:
+        """Choose where handlers run; before `start`.
+
+        Parameters
+        ----------
+        thread_safe : bool
+            Whether replies and informs may be sent from other threads.
+        handler_thread : bool
+            Whether plain handlers run, one at a time, in a thread of their own; needs
+            `thread_safe`. Coroutines always run in the loop.
+        """
+        if handler_thread and not thread_safe:
+            raise AssertionError("handler_thread needs thread_safe")
+        self._concurrency_options = {
+            "thread_safe": thread_safe,
+            "handler_thread": handler_thread,
+        }
+
+    def setDaemon(self, daemonic: bool) -> None:  # noqa: N802  # name of the threading module
+        """Make the thread of a managed loop a daemon; before `start`."""
+        self._server.setDaemon(daemonic)
+
+    def start(self, timeout: float | None = None) -> None:
+        """Listen, at once, and begin to serve; with a timeout, wait until that is so [s].
+
+        Raises
+        ------
+        RuntimeError
+            If it is running.
+        OSError
+            If the address cannot be listened on.
+        """
+        if self._concurrency_options["thread_safe"]:
+            if self._server.client_connection_factory is ClientConnection:
+                self._server.client_connection_factory = ThreadsafeClientConnection
+        self._server.start(timeout)
+
+    def stop(self, timeout: float | None = 1.0) -> ThreadsafeFuture:
+        """Disconnect all clients and stop; from any thread.
+
+        Requests under way are answered ``fail request_cancelled``. The future may be awaited,
+        yielded, or asked for its result in another thread.
+        """
+        return self._server.stop(timeout)
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the server has stopped; for other threads [s]."""
+        self._server.join(timeout)
+
+    def running(self) -> bool:
+        """Tell whether clients are served."""
+        return self._server.running()
+
+    def wait_running(self, timeout: float | None = None) -> bool:
+        """Wait until clients are served; for other threads [s]."""
+        return self._server.wait_running(timeout)
+
+    def sync_with_ioloop(self, timeout: float | None = None) -> Any:
+        """Wait until the loop has made a turn; in the loop, return a future of that.
+
+        Raises
+        ------
+        concurrent.futures.TimeoutError
+        """
+        done = ThreadsafeFuture()
+        loop = self.ioloop
+        if loop is None:
+            raise RuntimeError("The server has no loop yet: start() it first.")
+        loop.add_callback(done.set_result, None)
+        return done if self._server.in_ioloop_thread() else done.result(timeout)
+
+    def loop_started(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take note of the loop, in it (called by the socket side)."""
+        self.asyncio_loop = loop
+        self._entries.clear()  # the concurrency options may have changed since they were made
+
+    def loop_stopping(self) -> None:
+        """End what runs beside the loop (called by the socket side, in the loop)."""
+        for executor in (self._handler_thread, self._handler_pool):
+            if executor is not None:
+                executor.shutdown(wait=False)
+        self._handler_thread = self._handler_pool = None
+
+    # -- where handlers run -------------------------------------------------------------
+
+    @property
+    def has_handler_thread(self) -> bool:
+        """Whether plain handlers run in a thread of their own."""
+        return self._concurrency_options["handler_thread"]
+
+    def handler_thread(self) -> concurrent.futures.ThreadPoolExecutor:
+        """Return the one thread for plain handlers."""
+        if self._handler_thread is None:
+            self._handler_thread = concurrent.futures.ThreadPoolExecutor(1, "katcp-handlers")
+        return self._handler_thread
+
+    def handler_pool(self) -> concurrent.futures.ThreadPoolExecutor:
+        """Return the threads for handlers marked `blocking`."""
+        if self._handler_pool is None:
+            self._handler_pool = concurrent.futures.ThreadPoolExecutor(
+                self._handler_threads, "katcp-blocking"
+            )
+        return self._handler_pool
+
+    def is_own_handler(self, handler: Callable[..., Any]) -> bool:
+        """Tell whether `handler` belongs to this package, so that it is known not to block."""
+        return getattr(handler, "__module__", "").startswith("katcp.server.")
+
+    def follow(self, pending: Any) -> asyncio.Future[Any]:
+        """Return a future of the loop for whatever a handler returned that is not ready."""
+        if isinstance(pending, concurrent.futures.Future):
+            return asyncio.wrap_future(pending, loop=self.asyncio_loop)
+        future = asyncio.ensure_future(pending, loop=self.asyncio_loop)
+        return future
+
+    # -- messages -----------------------------------------------------------------------
+
+    def start_message(
+        self, connection: ClientConnection, event: WireMessage | KatcpSyntaxError
+    ) -> bool:
+        """Begin to handle what came from a client (called by the socket side).
+
+        Returns
+        -------
+        bool
+            Whether the client's next message is held back; the connection goes on by itself.
+        """
+        if isinstance(event, KatcpSyntaxError):
+            self._complain(connection, event)
+            return False
+        if not self._handles_wire:
+            return self._start_taken_over(connection, to_message(event))
+        kind = event.mtype
+        if kind is not REQUEST:
+            message = to_message(event)
+            handle = self.handle_inform if kind is INFORM else self.handle_reply
+            return self._hold_for(connection, handle(connection, message))
+        entry = self._entry(event.name)
+        if entry is None:
+            head = event.name if event.mid is None else bytes(to_message(event)).split(b" ")[0][1:]
+            connection.send(b"!" + head + b" invalid Unknown\\_request.\n")
+            return False
+        if event.mid is None and event.name in connection.midless:
+            # Their informs could not be told apart.
+            waiter = self._name_free(connection, event)
+            return self._hold_for(connection, waiter)
+        req = entry.start(self, connection, event)
+        if req is None or not entry.serial:
+            return False
+        return self._hold_for(connection, req.waiter)
+
+    def _name_free(
+        self, connection: ClientConnection, event: WireMessage
+    ) -> asyncio.Future[None]:
+        async def wait_then_start() -> None:
+            while event.name in connection.midless:
+                waiters = [r.waiter for r in connection.requests if r.waiter is not None]
+                await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
+            entry = self._entry(event.name)
+            if entry is not None:
+                req = entry.start(self, connection, event)
+                if req is not None and entry.serial and req.waiter is not None:
+                    await req.waiter
+
+        return asyncio.ensure_future(wait_then_start())
+
+    def _hold_for(self, connection: ClientConnection, pending: Any) -> bool:
+        """Hold the connection's next message back until `pending` is done."""
+        if pending is None or isinstance(pending, Sent) or not inspect.isawaitable(pending):
+            return False
+        future = asyncio.ensure_future(pending)
+        if future.done():
+            return False
+        self._background.add(future)
+
+        def proceed(future: asyncio.Future[Any]) -> None:
+            self._background.discard(future)
+            if not future.cancelled() and future.exception() is not None:
+                self._logger.error("Handling a message failed", exc_info=future.exception())
+            connection.proceed()
+
+        connection.hold()
+        future.add_done_callback(proceed)
+        return True
+
+    def _start_taken_over(self, connection: ClientConnection, message: Message) -> bool:
+        try:
+            return self._hold_for(connection, self.on_message(connection, message))
+        except Exception:
+            self._logger.exception("Handling %r failed", message)
+            return False
+
+    def _entry(self, name: bytes) -> Entry | None:
+        """Return the handler of a request, ready to be called.
+
+        The table of handlers is looked at each time, since devices change it while they run.
+        """
+        entry = self._entries.get(name)
+        if entry is not None and self._request_handlers.get(entry.name) is entry.handler:
+            return entry
+        text = name.decode("ascii")
+        handler = self._request_handlers.get(text)
+        if handler is None:
+            self._entries.pop(name, None)
+            return None
+        entry = self._entries[name] = Entry(self, text, handler)
+        return entry
+
+    def _complain(self, connection: ClientConnection, error: KatcpSyntaxError) -> None:
+        """Tell a client, and only it, of a bad line; whatever the log level is."""
+        text = str(error)
+        if len(text) > _COMPLAINT:
+            text = text[: _COMPLAINT - 3] + "..."
+        connection.inform(self.create_log_inform("error", text, "root"))
+        self._logger.info("Bad line from %s: %s", connection.address, text)
+
+    # -- the same, as users override and call it ----------------------------------------
+
+    def on_message(self, client_conn: Any, msg: Message) -> Any:
+        """Handle a message; the future returned tells when the next may be handled."""
+        return self.handle_message(client_conn, msg)
+
+    def handle_message(self, client_conn: Any, msg: Message) -> Any:
+        """Handle a message, by its type."""
+        if msg.mtype == Message.REQUEST:
+            return self.handle_request(client_conn, msg)
+        if msg.mtype == Message.INFORM:
+            return self.handle_inform(client_conn, msg)
+        return self.handle_reply(client_conn, msg)
+
+    def handle_request(self, connection: Any, msg: Message) -> Any:
+        """Call the handler of a request and see to its reply.
+
+        Returns
+        -------
+        future
+            Done when the next message may be handled.
+        """
+        entry = self._entry(msg.name.encode("ascii"))
+        sink = connection if isinstance(connection, ClientConnection) else _MessageSink(connection)
+        if entry is None:
+            self._logger.error("%s INVALID: Unknown request", msg.name)
+            connection.reply(Message.reply_to_request(msg, "invalid", "Unknown request."), msg)
+            return SENT
+        if self.asyncio_loop is None:
+            self.asyncio_loop = asyncio.get_running_loop()
+        req = entry.start(self, sink, _WireView(msg))
+        if req is None or not entry.serial or req.waiter is None:
+            return SENT
+        return req.waiter
+
+    def handle_inform(self, connection: Any, msg: Message) -> Any:
+        """Call the handler of an inform that a client sent; unknown ones are ignored."""
+        return self._call_handler(self._inform_handlers.get(msg.name), connection, msg)
+
+    def handle_reply(self, connection: Any, msg: Message) -> Any:
+        """Call the handler of a reply that a client sent; unknown ones are ignored."""
+        return self._call_handler(self._reply_handlers.get(msg.name), connection, msg)
+
+    def _call_handler(self, handler: Handler | None, connection: Any, msg: Message) -> Any:
+        if handler is None:
+            self._logger.info("Nobody handles %r from a client", msg)
+            return SENT
+        try:
+            return handler(self, connection, msg)
+        except Exception:
+            self._logger.exception("The handler of %r failed", msg)
+            return SENT
+
+    # -- informs ------------------------------------------------------------------------
+
+    def create_log_inform(
+        self, level_name: str, msg: str, name: str, timestamp: float | None = None
+    ) -> Message:
+        """Make a ``#log`` inform; the time is now unless given [seconds since 1970]."""
+        return log_inform(level_name, msg, name, timestamp, self.major)
+
+    def create_exception_reply_and_log(self, req_msg: Message, exc_info: Any) -> Message:
+        """Make the failing reply to a request whose handler raised, and log the traceback."""
+        self._logger.error("The handler of %r failed", req_msg, exc_info=exc_info)
+        return Message.reply_to_request(
+            req_msg, "fail", exception_text(exc_info[1], self._tb_limit)
+        )
+
+    def mass_inform(self, msg: Message) -> Sent:
+        """Send an inform to all clients; from any thread."""
+        if msg.mtype != Message.INFORM:
+            raise AssertionError(f"{msg!r} is no inform.")
+        return self._server.mass_send_message(msg)
+
+    def inform(self, connection: Any, msg: Message) -> Any:
+        """Send an inform to a client."""
+        return self._connection_of(connection).inform(msg)
+
+    def reply_inform(self, connection: Any, inform: Message, orig_req: Message) -> Any:
+        """Send an inform that belongs to the reply to a request."""
+        return self._connection_of(connection).reply_inform(inform, orig_req)
+
+    def reply(self, connection: Any, reply: Message, orig_req: Message) -> Any:
+        """Send the reply to a request."""
+        return self._connection_of(connection).reply(reply, orig_req)
+
+    def _connection_of(self, connection: Any) -> Any:
+        if isinstance(connection, ClientRequestConnection):
+            self._logger.warning("A client connection is expected here, not a request's")
+            return connection.client_connection
+        return connection
+
+    # -- clients come and go ------------------------------------------------------------
+
+    def on_client_connect(self, conn: ClientConnection) -> Any:
+        """Do what a new client needs, before any message of it is handled; may return a future."""
+
+    def on_client_disconnect(
+        self, conn: ClientConnection, msg: str, connection_valid: bool
+    ) -> Any:
+        """Do what is needed when a client goes; may return a future.
+
+        Parameters
+        ----------
+        conn : ClientConnection
+        msg : str
+            Why.
+        connection_valid : bool
+            Whether something can still be sent to it.
+        """
+
+    def abandon_requests(self, connection: ClientConnection) -> None:
+        """Answer the requests of a client that are under way, since nobody will wait for them."""
+        for req in list(connection.requests):
+            if not req.answered:
+                req.send_reply([b"fail", b"request_cancelled"])
+            future = self.under_way.get(req)
+            if future is not None:
+                future.cancel()
+
+
+class _WireView:
+    """A message, as the stream parser would have yielded it."""
+
+    __slots__ = ("arguments", "mid", "mtype", "name")
+
+    def __init__(self, msg: Message) -> None:
+        self.mtype: Any = REQUEST
+        self.name = msg.name.encode("ascii")
+        self.mid: int | bytes | None = msg.mid
+        self.arguments = msg.arguments
+
+
+class _MessageSink:
+    """Stands for a connection that takes messages, not lines: those of tests, mostly."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.requests: set[Any] = set()
+        self.midless: set[bytes] = set()
+
+    def send(self, line: bytes) -> None:
+        """Pass on lines as messages."""
+        for one in line.splitlines():
+            message = MessageParser().parse(one)
+            request = Message.request(message.name, mid=message.mid)
+            if message.mtype == Message.REPLY:
+                self._connection.reply(message, request)
+            else:
+                self._connection.reply_inform(message, request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+__all__ = ["AsyncReply", "DeviceServerBase"]

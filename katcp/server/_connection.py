@@ -1,0 +1,410 @@
+"""A client, as the server sees it, and one request of it."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import logging
+import threading
+import time
+from collections.abc import Generator, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from katcp.errors import KatcpSyntaxError
+from katcp.protocol import (
+    INFORM,
+    Message,
+    WireMessage,
+    escape,
+    format_argument,
+    wire_mid,
+)
+from katcp.transport import LineConnection
+
+if TYPE_CHECKING:
+    from katcp.server._listener import KATCPServer
+
+log = logging.getLogger("katcp.server")
+
+#: Messages of one client that wait their turn before its socket is no longer read.
+MAX_WAITING = 256
+#: How long the messages of one client may keep the loop before others get a turn [s].
+TIME_SLICE = 0.01
+#: Messages between two looks at the clock, and bytes of output that are written on the way.
+_SLICE_STEP = 64
+_SLICE_BYTES = 64 * 1024
+
+
+class Sent:
+    """What sending returns: a future that is done already.
+
+    Users may await it, yield it or ask it for its result; lines are written by the end of the
+    loop's turn, and a client that does not take them is the server's business.
+    """
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return
+        yield
+
+    def result(self, timeout: float | None = None) -> None:
+        """Return None."""
+
+    def exception(self, timeout: float | None = None) -> None:
+        """Return None."""
+
+    def done(self) -> bool:
+        """Return True."""
+        return True
+
+    def add_done_callback(self, callback: Any) -> None:
+        """Call `callback` at once."""
+        callback(self)
+
+
+SENT = Sent()
+
+
+def format_line(head: bytes, arguments: Iterable[bytes]) -> bytes:
+    """Return a whole line from its beginning and its arguments."""
+    line = head
+    for argument in arguments:
+        line += b" " + escape(argument)
+    return line + b"\n"
+
+
+class ClientConnection(LineConnection):
+    """One client of a server.
+
+    Handlers and other code of a device use it to send to that client. What is sent to a client
+    that has gone is dropped without an error.
+
+    Attributes
+    ----------
+    address : str
+        ``host:port`` of the client, an IPv6 host in brackets.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_closing",
+        "_disconnect_called",
+        "_drained",
+        "_server",
+        "_waiting",
+        "_waiting_paused",
+        "address",
+        "midless",
+        "requests",
+    )
+
+    def __init__(self, server: KATCPServer) -> None:
+        super().__init__(
+            server.pump, server.max_line, server.max_backlog, server.stall_timeout
+        )
+        self._server = server
+        self.address = "unknown"
+        self._busy = False
+        self._waiting: collections.deque[Any] = collections.deque()
+        self._waiting_paused = False
+        self._disconnect_called = False
+        self._closing = False
+        self._drained: asyncio.Future[None] | None = None
+        #: Requests that have been started and not answered.
+        self.requests: set[ClientRequestConnection] = set()
+        #: Names of those of them without a message id.
+        self.midless: set[bytes] = set()
+
+    # -- what devices call --------------------------------------------------------------
+
+    def inform(self, msg: Message) -> Sent:
+        """Send an inform to this client."""
+        self._expect(msg, Message.INFORM)
+        self.send(bytes(msg) + b"\n")
+        return SENT
+
+    def reply_inform(self, inform: Message, orig_req: Message) -> Sent:
+        """Send an inform that belongs to the reply to `orig_req`, with that one's id."""
+        self._expect(inform, Message.INFORM, orig_req)
+        return self._send_for(inform, orig_req)
+
+    def reply(self, reply: Message, orig_req: Message) -> Sent:
+        """Send a reply to `orig_req`, with that one's id."""
+        self._expect(reply, Message.REPLY, orig_req)
+        return self._send_for(reply, orig_req)
+
+    def _send_for(self, msg: Message, orig_req: Message) -> Sent:
+        msg.mid = orig_req.mid
+        self.send(bytes(msg) + b"\n")
+        return SENT
+
+    @staticmethod
+    def _expect(msg: Message, mtype: int, orig_req: Message | None = None) -> None:
+        if msg.mtype != mtype:
+            raise AssertionError(f"{msg!r} is not of type {Message.TYPE_NAMES[mtype].lower()}.")
+        if orig_req is not None and msg.name != orig_req.name:
+            raise AssertionError(f"{msg!r} does not belong to {orig_req!r}.")
+
+    def mass_inform(self, msg: Message) -> Sent:
+        """Send an inform to all clients of the server."""
+        return self._server.mass_send_message(msg)
+
+    def disconnect(self, reason: str) -> Any:
+        """Tell the client why (``#disconnect``), then close the connection."""
+        return self._server.disconnect(self, reason)
+
+    def flush_on_close(self) -> Any:
+        """Close once all that waits is written; nothing more can be sent. Returns a future."""
+        self.close()
+        return SENT
+
+    @property
+    def client_disconnect_called(self) -> bool:
+        """Whether `on_client_disconnect` has been called for this client."""
+        return self._disconnect_called
+
+    def on_client_disconnect_was_called(self) -> None:
+        """Take note that `on_client_disconnect` has been called."""
+        self._disconnect_called = True
+
+    def __repr__(self) -> str:
+        return f"<ClientConnection {self.address}>"
+
+    # -- events of the transport --------------------------------------------------------
+
+    def opened(self) -> None:
+        """Greet the client."""
+        self.address = self.peer
+        self._server.connected(self)
+
+    def lost(self, reason: str) -> None:
+        """Forget the client."""
+        self._waiting.clear()
+        self._wake_writer()
+        self._server.disconnected(self, reason)
+
+    def overrun(self) -> None:
+        """Close: the client sends a line without an end."""
+        self.disconnect("Line too long")
+
+    def writable(self) -> None:
+        """Go on with what had to wait for the writer."""
+        self._wake_writer()
+        if not self._busy and self._waiting:
+            self._go_on()
+
+    def _wake_writer(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
+
+    async def until_writable(self) -> None:
+        """Wait until the client has taken most of what it was sent, or is gone."""
+        while self.write_blocked and not self.closed:
+            if self._drained is None:
+                self._drained = self.pump.loop.create_future()
+            await asyncio.shield(self._drained)
+
+    def received(self, events: list[WireMessage | KatcpSyntaxError]) -> None:
+        """Handle what came, in order; what cannot be handled yet waits."""
+        if self._closing:
+            return
+        if self._busy or self._waiting or self.write_blocked:
+            self._waiting.extend(events)
+            self._bound()
+            return
+        self._handle(events)
+
+    # -- one message after the other ----------------------------------------------------
+
+    def hold(self) -> None:
+        """Let the messages of this client wait until `proceed`."""
+        self._busy = True
+
+    def proceed(self) -> None:
+        """Go on with messages that wait."""
+        self._busy = False
+        if self._waiting:
+            self._go_on()
+        elif self._waiting_paused:
+            self._bound()
+
+    def _go_on(self) -> None:
+        if self._busy or self._closing or self.write_blocked:
+            return
+        events = list(self._waiting)
+        self._waiting.clear()
+        self._handle(events)
+        self._bound()
+
+    def _bound(self) -> None:
+        """Read from the client only while it does not have too much waiting here."""
+        if len(self._waiting) > MAX_WAITING:
+            if not self._waiting_paused:
+                self._waiting_paused = True
+                self.pause_reading()
+        elif self._waiting_paused and not self._waiting:
+            self._waiting_paused = False
+            self.resume_reading()
+
+    def _handle(self, events: list[WireMessage | KatcpSyntaxError]) -> None:
+        start = self._server.start_message
+        count = 0
+        deadline = 0.0
+        for event in events:
+            count += 1
+            if start(self, event):
+                self._busy = True
+            elif count % _SLICE_STEP or count == len(events):
+                continue
+            elif not self._slice_used_up(deadline):
+                deadline = deadline or time.monotonic() + TIME_SLICE
+                continue
+            if self._closing:
+                return
+            self._waiting.extendleft(reversed(events[count:]))
+            if not self._busy and not self.write_blocked:
+                self.pump.loop.call_soon(self._go_on)
+            self._bound()
+            return
+
+    def _slice_used_up(self, deadline: float) -> bool:
+        """Tell whether others should have a turn, or the writer should catch up first."""
+        if sum(map(len, self._lines)) > _SLICE_BYTES:
+            self.flush()
+        return self.write_blocked or bool(deadline and time.monotonic() > deadline)
+
+    def stop_handling(self) -> None:
+        """Handle nothing more of this client."""
+        self._closing = True
+        self._waiting.clear()
+
+
+class ThreadsafeClientConnection(ClientConnection):
+    """A client that handlers in other threads may send to."""
+
+    __slots__ = ()
+
+    def send(self, line: bytes) -> None:
+        """Send from any thread; lines of one thread keep their order."""
+        server = self._server
+        if threading.get_ident() == server.ioloop_thread_id:
+            super().send(line)
+        else:
+            server.asyncio_loop.call_soon_threadsafe(super().send, line)
+
+
+class ClientRequestConnection:
+    """A request that came from a client, and the way to answer it.
+
+    Attributes
+    ----------
+    client_connection : ClientConnection
+        Who asked.
+    msg : Message
+        The request.
+    """
+
+    __slots__ = ("_head", "_msg", "_name", "_wire", "answered", "client_connection", "waiter")
+
+    def __init__(
+        self, client_connection: Any, name: str, head: bytes, wire: WireMessage
+    ) -> None:
+        self.client_connection = client_connection
+        self.answered = False
+        #: Future of whoever waits until the request has been dealt with.
+        self.waiter: asyncio.Future[None] | None = None
+        self._name = name
+        self._head = head  # name and id, as all lines about this request begin
+        self._wire = wire
+        self._msg: Message | None = None
+
+    @property
+    def msg(self) -> Message:
+        """The request."""
+        if self._msg is None:
+            wire = self._wire
+            self._msg = Message.from_wire(
+                Message.REQUEST, self._name, wire.arguments, wire_mid(wire.mid)
+            )
+        return self._msg
+
+    def inform(self, *args: object) -> Sent:
+        """Send an inform that belongs to the reply.
+
+        Raises
+        ------
+        RuntimeError
+            After the reply.
+        """
+        if self.answered:
+            raise RuntimeError(
+                f"Cannot send inform for request {self.msg!r} after sending reply."
+            )
+        arguments = [format_argument(arg) for arg in args]
+        self.client_connection.send(format_line(b"#" + self._head, arguments))
+        return SENT
+
+    def reply(self, *args: object) -> Sent:
+        """Send the reply.
+
+        Raises
+        ------
+        RuntimeError
+            If it has been sent.
+        """
+        return self.send_reply([format_argument(arg) for arg in args])
+
+    def reply_with_message(self, rep_msg: Message) -> Sent:
+        """Send a ready reply.
+
+        Raises
+        ------
+        AssertionError
+            If it is no reply, or to another request.
+        RuntimeError
+            If a reply has been sent.
+        """
+        if rep_msg.mtype != Message.REPLY or rep_msg.name != self._name:
+            raise AssertionError(f"{rep_msg!r} is no reply to {self.msg!r}.")
+        return self.send_reply(rep_msg.arguments)
+
+    def send_informs(self, tails: Sequence[bytes]) -> None:
+        r"""Send informs that belong to the reply, each given as ``b" ARGUMENT...\n"``."""
+        head = b"#" + self._head
+        self.client_connection.send(head + head.join(tails))
+
+    def make_reply(self, *args: object) -> Message:
+        """Return, and do not send, a reply."""
+        return Message.from_wire(
+            Message.REPLY,
+            self._name,
+            [format_argument(arg) for arg in args],
+            wire_mid(self._wire.mid),
+        )
+
+    def mass_inform(self, msg: Message) -> Sent:
+        """Send an inform to all clients."""
+        sent: Sent = self.client_connection.mass_inform(msg)
+        return sent
+
+    def send_reply(self, arguments: Iterable[bytes]) -> Sent:
+        """Send the reply, of arguments that are bytes already."""
+        if self.answered:
+            raise RuntimeError(f"Reply to request {self.msg!r} already sent.")
+        self.answered = True
+        self.client_connection.send(format_line(b"!" + self._head, arguments))
+        return SENT
+
+    def __repr__(self) -> str:
+        return f"<ClientRequestConnection {self.msg!r} from {self.client_connection!r}>"
+
+
+__all__ = [
+    "INFORM",
+    "SENT",
+    "ClientConnection",
+    "ClientRequestConnection",
+    "Sent",
+    "ThreadsafeClientConnection",
+    "format_line",
+]

@@ -1,0 +1,360 @@
+"""A device: requests, sensors, versions, a log."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from katcp._version import __version__
+from katcp.protocol import INTERFACE_CHANGED_KATCP_MAJOR, Message, ProtocolFlags, escape
+from katcp.sampling import SamplingTable
+from katcp.sensors import PERIOD_FLOOR, Sensor
+from katcp.server._announcer import InterfaceAnnouncer
+from katcp.server._base import DeviceServerBase, log
+from katcp.server._connection import SENT, ClientConnection, Sent
+from katcp.server._log import DeviceLogger
+from katcp.server._requests import (
+    BasicRequests,
+    LifecycleRequests,
+    LoggingRequests,
+    SamplingRequests,
+    SensorRequests,
+)
+
+_REQUEST_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9\-]*", re.ASCII)
+_GOOD_SENSOR_NAME = re.compile(r"[A-Za-z0-9._\-]+", re.ASCII)
+_USABLE_SENSOR_NAME = re.compile(r"[^\s,\x00-\x20\x7f]+")
+
+
+class DeviceServer(
+    BasicRequests, LifecycleRequests, LoggingRequests, SensorRequests, SamplingRequests
+):
+    """A device that clients connect to.
+
+    Subclasses say what they are (`VERSION_INFO`, `BUILD_INFO`), make their sensors in
+    `setup_sensors`, and answer requests in methods ``request_*``. It runs in a thread of its own
+    unless `set_ioloop` is called before `start`.
+
+    Parameters are those of `DeviceServerBase`, and
+
+    Parameters
+    ----------
+    period_floor : float
+        Shortest sampling period that clients may ask for [s].
+
+    Examples
+    --------
+    A request that is typed by annotations::
+
+        class Adder(DeviceServer):
+            def setup_sensors(self):
+                self.add_sensor(Sensor.integer("last-sum", "The last sum.", default=0))
+
+            def request_add(self, req, x: int, y: int) -> int:
+                '''Add two integers.'''
+                self.get_sensor("last-sum").set_value(x + y)
+                return x + y
+
+    ::
+
+        ?add[1] 2 3
+        !add[1] ok 5
+    """
+
+    #: Name, major and minor version of the device's interface.
+    VERSION_INFO: ClassVar[tuple[Any, ...]] = ("device_stub", 0, 1)
+    #: Name, major and minor version of the software, and a suffix that may be left out.
+    BUILD_INFO: ClassVar[tuple[Any, ...]] = ("name", 0, 1, "")
+
+    SUPPORTED_PROTOCOL_MAJOR_VERSIONS: ClassVar[tuple[int, ...]] = (4, 5)
+
+    announces_clients = True
+
+    def __init__(
+        self, *args: Any, period_floor: float = PERIOD_FLOOR, **kwargs: Any
+    ) -> None:
+        if self.PROTOCOL_INFO.major not in self.SUPPORTED_PROTOCOL_MAJOR_VERSIONS:
+            raise ValueError(
+                f"Protocol version {self.PROTOCOL_INFO.major} is not supported, only "
+                f"{self.SUPPORTED_PROTOCOL_MAJOR_VERSIONS}."
+            )
+        super().__init__(*args, **kwargs)
+        self.period_floor = period_floor
+        self.log = DeviceLogger(self, python_logger=self._logger)
+        #: Name -> (version, build or None) of further parts, for ``?version-list``.
+        self.extra_versions: dict[str, tuple[str, str | None]] = {}
+        self._restart_queue: Any = None
+        self._sensors: dict[str, Sensor] = {}
+        self._sorted: list[Sensor] | None = None
+        self._description_tails: dict[Sensor, bytes] = {}
+        self._help_tails: dict[str, tuple[Any, bytes]] = {}
+        self._client_conns: Any = self._server.connections
+        self._sampling: SamplingTable = None  # type: ignore[assignment]  # made with the loop
+        self._announcer: InterfaceAnnouncer | None = None
+        self.setup_sensors()
+
+    # -- what it is ---------------------------------------------------------------------
+
+    def version(self) -> str:
+        """Return the version of the interface: ``name-major.minor``."""
+        name, major, minor = self.VERSION_INFO[:3]
+        return f"{name}-{major}.{minor}"
+
+    def build_state(self) -> str:
+        """Return the version of the software: ``name-major.minor`` and suffix."""
+        name, major, minor, *suffix = self.BUILD_INFO
+        return f"{name}-{major}.{minor}{suffix[0] if suffix else ''}"
+
+    def version_lines(self) -> Iterable[tuple[str, ...]]:
+        """Return name, version and, maybe, build of all that has a version."""
+        yield "katcp-protocol", str(self.PROTOCOL_INFO)
+        yield "katcp-library", f"katcp-python-{__version__}", __version__
+        yield "katcp-device", self.version(), self.build_state()
+        for name, (version, build) in sorted(self.extra_versions.items()):
+            yield (name, version) if build is None else (name, version, build)
+
+    def setup_sensors(self) -> None:
+        """Make the device's sensors; to be defined by subclasses, called by the constructor."""
+        raise NotImplementedError("Device server subclasses must implement setup_sensors.")
+
+    def set_restart_queue(self, restart_queue: Any) -> None:
+        """Have ``?restart`` put this server into a queue that the application reads."""
+        self._restart_queue = restart_queue
+
+    # -- sensors ------------------------------------------------------------------------
+
+    def add_sensor(self, sensor: Sensor) -> None:
+        """Add a sensor; one of the same name is replaced.
+
+        While the server runs, clients are told by ``#interface-changed``. Strategies that clients
+        had on a sensor that is replaced end.
+
+        Raises
+        ------
+        ValueError
+            If its name cannot be used in requests.
+        """
+        self._check_name(sensor.name)
+        old = self._sensors.get(sensor.name)
+        if old is not None and old is not sensor:
+            self._forget_sensor(old)
+        self._sensors[sensor.name] = sensor
+        self._sorted = None
+        if old is not sensor:
+            self._changed("sensor", sensor.name, "added" if old is None else "modified")
+
+    def _check_name(self, name: str) -> None:
+        if _GOOD_SENSOR_NAME.fullmatch(name) is not None:
+            return
+        if _USABLE_SENSOR_NAME.fullmatch(name) is None:
+            raise ValueError(
+                f"Sensor name {name!r} must not be empty or hold spaces, commas or control "
+                "characters."
+            )
+        self._logger.warning(
+            "Sensor name %r has characters other than letters, digits, '.', '-' and '_'", name
+        )
+
+    def remove_sensor(self, sensor: Sensor | str) -> None:
+        """Remove a sensor, given itself or by name, and end all sampling of it.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        name = sensor if isinstance(sensor, str) else sensor.name
+        known = self._sensors.pop(name, None)
+        if known is None:
+            raise ValueError(f"Unknown sensor '{name}'.")
+        self._sorted = None
+        self._forget_sensor(known)
+        self._changed("sensor", name, "removed")
+
+    def _forget_sensor(self, sensor: Sensor) -> None:
+        self._description_tails.pop(sensor, None)
+        if self._sampling is not None:
+            self.in_loop(self._sampling.drop_sensor, sensor)
+
+    def has_sensor(self, sensor_name: str) -> bool:
+        """Tell whether there is a sensor of that name."""
+        return sensor_name in self._sensors
+
+    def get_sensor(self, sensor_name: str) -> Sensor:
+        """Return a sensor by name.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        sensor = self._sensors.get(sensor_name)
+        if sensor is None:
+            raise ValueError(f"Unknown sensor '{sensor_name}'.")
+        return sensor
+
+    def get_sensors(self) -> list[Sensor]:
+        """Return all sensors."""
+        return list(self._sensors.values())
+
+    def sorted_sensors(self) -> list[Sensor]:
+        """Return the sensors by name."""
+        if self._sorted is None or len(self._sorted) != len(self._sensors):
+            self._sorted = [self._sensors[name] for name in sorted(self._sensors)]
+        return self._sorted
+
+    # -- requests that come and go ------------------------------------------------------
+
+    def add_request(self, name: str, handler: Callable[..., Any]) -> None:
+        """Add a request while the device runs, or replace one; clients are told.
+
+        Parameters
+        ----------
+        name : str
+            On the wire.
+        handler : function
+            As a method ``request_*`` would be, but already bound: called with (req, msg), or
+            (req, ...) if it is typed by annotations. It needs a docstring.
+
+        Raises
+        ------
+        ValueError
+            For a bad name, or a handler without a docstring.
+        """
+        if _REQUEST_NAME.fullmatch(name) is None:
+            raise ValueError(f"{name!r} cannot be the name of a request.")
+        if not handler.__doc__:
+            raise ValueError(f"The handler of request {name!r} has no docstring.")
+        handlers = dict(self._request_handlers)
+        known = name in handlers
+        handlers[name] = _unbound(handler)
+        self._request_handlers = handlers
+        self._changed("request", name, "modified" if known else "added")
+
+    def remove_request(self, name: str) -> None:
+        """Remove a request; clients are told.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if name not in self._request_handlers:
+            raise ValueError(f"Unknown request '{name}'.")
+        self._request_handlers = {
+            other: handler for other, handler in self._request_handlers.items() if other != name
+        }
+        self._changed("request", name, "removed")
+
+    def _changed(self, kind: str, name: str, how: str) -> None:
+        if self._announcer is not None:
+            self.in_loop(self._announcer.changed, kind, name, how)
+
+    # -- clients ------------------------------------------------------------------------
+
+    def on_client_connect(self, conn: ClientConnection) -> Any:
+        """Greet a client."""
+        if self.major >= 5:
+            lines = list(self.version_lines())[:3]
+            lines[1] = lines[1][:2]
+            head = b"#version-connect"
+        else:
+            lines = [("#version", self.version()), ("#build-state", self.build_state())]
+            head = b""
+        for line in lines:
+            words = b" ".join([escape(word.encode("utf-8", "replace")) for word in line])
+            conn.send(head + b" " + words + b"\n" if head else words + b"\n")
+        return SENT
+
+    def on_client_disconnect(
+        self, conn: ClientConnection, msg: str, connection_valid: bool
+    ) -> Any:
+        """End a client's strategies, and tell it why it is disconnected if that is possible."""
+        self.clear_strategies(conn, remove_client=True)
+        if connection_valid:
+            conn.inform(Message.inform("disconnect", msg))
+        return SENT
+
+    def clear_strategies(self, client_conn: Any, remove_client: bool = False) -> None:
+        """End all sampling strategies of a client; in the loop."""
+        if self._sampling is not None:
+            self._sampling.clear(client_conn)
+
+    def mass_inform(self, msg: Message) -> Sent:
+        """Send an inform to all clients; from any thread."""
+        if msg.name == "interface-changed" and not msg.arguments and self._announcer is not None:
+            # What the device announces itself need not be announced once more.
+            self.in_loop(self._announcer.announced_by_hand)
+        return super().mass_inform(msg)
+
+    # -- the loop -----------------------------------------------------------------------
+
+    def in_loop(self, function: Callable[..., object], *args: Any) -> None:
+        """Call `function` now, if this is the loop's thread, or else soon in the loop."""
+        if self._server.in_ioloop_thread():
+            function(*args)
+        else:
+            self.asyncio_loop.call_soon_threadsafe(function, *args)
+
+    def loop_started(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Make what belongs to the loop (called by the socket side)."""
+        super().loop_started(loop)
+        self._sampling = SamplingTable(loop, self.major)
+        if self.major >= INTERFACE_CHANGED_KATCP_MAJOR:
+            self._announcer = InterfaceAnnouncer(loop, self._server.mass_send)
+
+    def loop_stopping(self) -> None:
+        """End what belongs to the loop (called by the socket side)."""
+        if self._announcer is not None:
+            self._announcer.stop()
+            self._announcer = None
+        super().loop_stopping()
+
+
+def _unbound(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that takes the server first, for one that does not."""
+
+
+    @functools.wraps(handler)
+    def with_server(server: Any, *args: Any) -> Any:
+        return handler(*args)
+
+    with_server._katcp_bound = handler  # type: ignore[attr-defined]  # read by signature_of
+    return with_server
+
+
+class AsyncDeviceServer(DeviceServer):
+    """A device that runs, handlers and all, in the loop that is current when it is made.
+
+    If none is running then, it is the one that is current at `start`. Nothing but `stop` may be
+    called from other threads.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.set_concurrency_options(thread_safe=False, handler_thread=False)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        self.set_ioloop()
+
+    def start(self, timeout: float | None = None) -> None:
+        """Listen, at once, and begin to serve."""
+        if self.ioloop is None:
+            self.set_ioloop()
+        super().start(timeout)
+
+
+__all__ = [
+    "AsyncDeviceServer",
+    "DeviceServer",
+    "DeviceServerBase",
+    "ProtocolFlags",
+    "log",
+    "logging",
+]

@@ -1,0 +1,288 @@
+"""From a request to its reply.
+
+Everything that is the same for each call of a handler is worked out once, in an `Entry`. A handler
+that is a plain function is called at once, and its reply appended to the connection's output: no
+task, no future, no message object unless it asks for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from katcp.errors import AsyncReply, FailReply, InvalidReply
+from katcp.kattypes import TypedSignature
+from katcp.protocol import Message, WireMessage, format_argument
+from katcp.server._connection import ClientConnection, ClientRequestConnection, Sent
+
+if TYPE_CHECKING:
+    from katcp.server._base import DeviceServerBase
+
+log = logging.getLogger("katcp.server")
+
+_STATUSES = {
+    "ok": b"ok",
+    "fail": b"fail",
+    "invalid": b"invalid",
+    b"ok": b"ok",
+    b"fail": b"fail",
+    b"invalid": b"invalid",
+}
+
+
+def blocking(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a request handler that blocks, so that it is run in a pool of threads.
+
+    The loop goes on meanwhile, other clients are served, and the next message of this client
+    waits for the reply. The handler may send informs and set sensors.
+    """
+    handler._katcp_blocking = True  # type: ignore[attr-defined]  # read back in Entry
+    return handler
+
+
+def is_coroutine_handler(handler: Callable[..., Any]) -> bool:
+    """Tell whether `handler` is ``async def`` or a Tornado coroutine, decorated or not."""
+    return inspect.iscoroutinefunction(handler) or bool(
+        getattr(handler, "__tornado_coroutine__", False)
+    )
+
+
+def signature_of(handler: Callable[..., Any]) -> TypedSignature | None:
+    """Return the types of a handler in a server's table, or None if it takes (req, msg)."""
+    bound = getattr(handler, "_katcp_bound", None)  # from DeviceServer.add_request
+    return TypedSignature.of(handler) if bound is None else TypedSignature.of(bound, leading=1)
+
+
+class Entry:
+    """A request handler, made ready to be called.
+
+    Attributes
+    ----------
+    name : str
+        Name of the request.
+    handler : function
+        As it stands in the server's table; called with the server first.
+    head : bytes
+        Name, as a reply's line has it behind the ``!``.
+    unpack : function or None
+        Reads its arguments, if it is typed by annotations; None: it takes (req, msg).
+    reply_arguments : function or None
+        Makes the reply's arguments of what it returns, if it is typed.
+    executor : function or None
+        Returns where to run it, if not in the loop.
+    serial : bool
+        Whether the next message of its connection waits for it.
+    """
+
+    __slots__ = ("executor", "handler", "head", "name", "reply_arguments", "serial", "unpack")
+
+    def __init__(self, server: DeviceServerBase, name: str, handler: Callable[..., Any]) -> None:
+        self.name = name
+        self.head = name.encode("ascii")
+        self.handler = handler
+        signature = signature_of(handler)
+        self.unpack = signature and signature.unpacker(server.major)
+        self.reply_arguments = signature and signature.replier(server.major)
+        self.serial = not getattr(handler, "_concurrent_reply", False)
+        self.executor: Callable[[], Any] | None = None
+        if getattr(handler, "_katcp_blocking", False):
+            self.executor = server.handler_pool
+        elif (
+            server.has_handler_thread
+            and not is_coroutine_handler(getattr(handler, "_katcp_bound", handler))
+            and not server.is_own_handler(handler)
+        ):
+            self.executor = server.handler_thread
+
+    def start(
+        self, server: DeviceServerBase, connection: ClientConnection, wire: WireMessage
+    ) -> ClientRequestConnection | None:
+        """Call the handler.
+
+        Returns
+        -------
+        ClientRequestConnection or None
+            The request if its handler is under way, None if it has been dealt with (or will be
+            answered later by an `AsyncReply`).
+        """
+        mid = wire.mid
+        if mid is None:
+            head = self.head
+        elif type(mid) is int:
+            head = b"%b[%d]" % (self.head, mid)
+        else:
+            head = b"%b[%b]" % (self.head, mid)
+        req = ClientRequestConnection(connection, self.name, head, wire)
+        try:
+            arguments = (req.msg,) if self.unpack is None else self.unpack(wire.arguments)
+            if self.executor is not None:
+                call = functools.partial(self.handler, server, req, *arguments)
+                return self._follow(server, req, _run_elsewhere(server, self.executor(), call))
+            result = self.handler(server, req, *arguments)
+            # Ready replies and plain values, which are nearly all results, need no more looks.
+            if type(result) is not Message and type(result) not in _PLAIN and _is_pending(result):
+                return self._follow(server, req, result)
+            self._settle(req, result)
+        except AsyncReply:
+            return None
+        except BaseException as error:
+            self._fail(server, req, error)
+        return None
+
+    def _follow(
+        self, server: DeviceServerBase, req: ClientRequestConnection, pending: Any
+    ) -> ClientRequestConnection | None:
+        """Wait for a handler's result."""
+        if isinstance(pending, asyncio.Future):
+            future: asyncio.Future[Any] = pending
+        else:
+            future = server.follow(pending)
+        if future.done():
+            self._finished(server, req, future)
+            return None
+        connection = req.client_connection
+        connection.requests.add(req)
+        midless = req._wire.mid is None  # noqa: SLF001  # of this package
+        if midless:
+            connection.midless.add(self.head)
+        req.waiter = server.asyncio_loop.create_future()
+        server.under_way[req] = future
+
+        def finished(future: asyncio.Future[Any]) -> None:
+            del server.under_way[req]
+            connection.requests.discard(req)
+            if midless:
+                connection.midless.discard(self.head)
+            self._finished(server, req, future)
+            waiter = req.waiter
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+
+        future.add_done_callback(finished)
+        return req
+
+    def _finished(
+        self, server: DeviceServerBase, req: ClientRequestConnection, future: asyncio.Future[Any]
+    ) -> None:
+        try:
+            result = future.result()
+            if _is_pending(result):  # a handler in a thread may return a future
+                self._follow(server, req, result)
+            else:
+                self._settle(req, result)
+        except AsyncReply:
+            pass
+        except asyncio.CancelledError:
+            if not req.answered:
+                req.send_reply([b"fail", b"request_cancelled"])
+        except BaseException as error:
+            self._fail(server, req, error)
+
+    def _settle(self, req: ClientRequestConnection, result: Any) -> None:
+        """Send the reply that a handler returned.
+
+        Raises
+        ------
+        TypeError, ValueError, AssertionError
+            If it returned something else; the caller makes a failure of it.
+        """
+        if isinstance(result, Message):
+            if result.mtype != Message.REPLY or result.name != self.name:
+                raise AssertionError(f"The handler of ?{self.name} returned {result!r}.")
+            self._send_once(req, result.arguments)
+        elif isinstance(result, BaseException):
+            # Futures of handlers may resolve with an exception instead of raising it.
+            raise result
+        elif result is None and req.answered:
+            return
+        elif self.reply_arguments is not None:
+            self._send_once(req, self.reply_arguments(result))
+        elif isinstance(result, (tuple, list)) and result and _status(result[0]) is not None:
+            self._send_once(req, [format_argument(value) for value in result])
+        elif result is AsyncReply:
+            return
+        else:
+            raise TypeError(
+                f"The handler of ?{self.name} returned {result!r}; "
+                "it has to return a reply message or a tuple that begins with 'ok' or 'fail'."
+            )
+
+    def _send_once(self, req: ClientRequestConnection, arguments: list[bytes]) -> None:
+        if req.answered:
+            log.error("The handler of %r returned a second reply, which is dropped", req.msg)
+            return
+        req.send_reply(arguments)
+
+    def _fail(
+        self, server: DeviceServerBase, req: ClientRequestConnection, error: BaseException
+    ) -> None:
+        """Answer a request whose handler raised."""
+        if isinstance(error, KeyboardInterrupt):
+            raise error  # the operator's, wherever it happened to strike
+        if isinstance(error, FailReply):
+            status = b"invalid" if isinstance(error, InvalidReply) else b"fail"
+            if req.answered:
+                log.error("The handler of %r failed after its reply: %s", req.msg, error)
+            else:
+                req.send_reply([status, format_argument(_text_of(error))])
+            return
+        log.error("The handler of %r failed", req.msg, exc_info=error)
+        if not req.answered:
+            req.send_reply([b"fail", format_argument(exception_text(error, server.tb_limit))])
+
+
+def _text_of(error: BaseException) -> str:
+    return str(error)
+
+
+def _status(value: Any) -> bytes | None:
+    return _STATUSES.get(value) if isinstance(value, (str, bytes)) else None
+
+
+#: Results of typed handlers that are values for sure.
+_PLAIN = frozenset([type(None), bool, int, float, str, bytes])
+
+
+def _is_pending(result: Any) -> bool:
+    if isinstance(result, Sent):
+        return False
+    return isinstance(result, asyncio.Future) or inspect.isawaitable(result) or (
+        hasattr(result, "add_done_callback") and hasattr(result, "result")
+    )
+
+
+def _run_elsewhere(
+    server: DeviceServerBase, executor: Any, call: Callable[[], Any]
+) -> asyncio.Future[Any]:
+    """Run `call` in an executor. Exceptions that would end its thread become results."""
+
+    def guarded() -> Any:
+        try:
+            return call()
+        except Exception:
+            raise
+        except BaseException as error:  # SystemExit and the like would end the thread
+            return error
+
+    return server.asyncio_loop.run_in_executor(executor, guarded)
+
+
+def exception_text(error: BaseException, tb_limit: int | None) -> str:
+    """Return what a client is told of an unexpected exception.
+
+    With a `tb_limit` of 0 that is one line; otherwise the traceback, of at most that many frames,
+    with the frame that called the handler left out.
+    """
+    last = traceback.format_exception_only(type(error), error)
+    if tb_limit == 0:
+        return "".join(last).strip()
+    frames = error.__traceback__
+    if frames is not None and frames.tb_next is not None:
+        frames = frames.tb_next
+    lines = traceback.format_exception(type(error), error, frames, limit=tb_limit)
+    return "\n".join(lines)

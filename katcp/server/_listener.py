@@ -1,0 +1,375 @@
+"""The socket side of a server: listening, clients coming and going, sending to all."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tornado.ioloop import IOLoop
+from tornado.netutil import bind_sockets
+
+from katcp.errors import KatcpSyntaxError
+from katcp.ioloop_manager import IOLoopManager, ThreadsafeFuture
+from katcp.protocol import DEFAULT_MAX_LINE, Message, WireMessage, escape
+from katcp.server._connection import SENT, ClientConnection, Sent
+from katcp.transport import Pump
+
+if TYPE_CHECKING:
+    from katcp.server._base import DeviceServerBase
+
+log = logging.getLogger("katcp.server")
+
+#: How long new clients wait to be announced together, so that many at once cost little [s].
+ANNOUNCE_DELAY = 0.05
+
+
+class KATCPServer:
+    """Listens for clients of a device and carries their messages.
+
+    Parameters
+    ----------
+    device : DeviceServerBase
+        Whose clients these are.
+    host : str
+        Address to listen on; empty: all interfaces, IPv4 and IPv6.
+    port : int
+        TCP port; 0: any free one.
+    tb_limit : int
+        Most stack frames of a traceback that a client is sent.
+    logger : logging.Logger
+    """
+
+    #: Connections that may wait to be accepted (the kernel may allow fewer).
+    BACKLOG: ClassVar[int] = 1024
+    #: Longest line taken [bytes].
+    MAX_MSG_SIZE: ClassVar[int] = DEFAULT_MAX_LINE
+    #: Most unsent output of one client [bytes].
+    MAX_WRITE_BUFFER_SIZE: ClassVar[int] = 8 * 1024 * 1024
+    #: How long a client that is disconnected may take to read what waits [s].
+    DISCONNECT_TIMEOUT: ClassVar[float] = 1
+
+    client_connection_factory: Any = ClientConnection
+
+    def __init__(
+        self,
+        device: DeviceServerBase,
+        host: str,
+        port: int,
+        tb_limit: int = 20,
+        logger: logging.Logger = log,
+    ) -> None:
+        self._device = device
+        self._bindaddr: tuple[str, int] = (host, port)
+        self._tb_limit = tb_limit
+        self._logger = logger
+        self.max_line = self.MAX_MSG_SIZE
+        self.max_backlog = self.MAX_WRITE_BUFFER_SIZE
+        self.stall_timeout = 30.0
+        self.coalesce = 0.001
+        self.max_clients: int | None = None
+        self._ioloop_manager = IOLoopManager(managed_default=True)
+        self.ioloop: IOLoop | None = None
+        self.ioloop_thread_id: int | None = None
+        self.asyncio_loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]
+        self.pump: Pump = None  # type: ignore[assignment]
+        self._sockets: list[socket.socket] = []
+        self._servers: list[asyncio.AbstractServer] = []
+        self._running = threading.Event()
+        self._stopped = threading.Event()
+        self._stopped.set()
+        self._stopping = False
+        self.connections: dict[ClientConnection, None] = {}
+        self._newcomers: list[ClientConnection] = []
+
+    # -- life ---------------------------------------------------------------------------
+
+    @property
+    def bind_address(self) -> tuple[str, int]:
+        """(host, port) listened on; the real port once started."""
+        return self._bindaddr
+
+    def set_ioloop(self, ioloop: IOLoop | None = None) -> None:
+        """Run in `ioloop`, or the current one, in place of a managed one."""
+        self._ioloop_manager.set_ioloop(ioloop, managed=False)
+        self.ioloop = self._ioloop_manager.get_ioloop()
+
+    def setDaemon(self, daemonic: bool) -> None:  # noqa: N802  # name of the threading module
+        """Make the thread of a managed loop a daemon; before `start`."""
+        self._ioloop_manager.setDaemon(daemonic)
+
+    def start(self, timeout: float | None = None) -> None:
+        """Listen, at once, and start the loop if it is managed; with a timeout, wait for it [s].
+
+        Raises
+        ------
+        RuntimeError
+            If it is running.
+        OSError
+            If the address cannot be listened on.
+        """
+        if not self._stopped.is_set():
+            raise RuntimeError("Server already started.")
+        host, port = self._bindaddr
+        try:
+            self._sockets = bind_sockets(
+                port,
+                host or None,  # type: ignore[arg-type]  # None: all interfaces
+                backlog=self.BACKLOG,
+            )
+        except OSError as error:
+            self._logger.error("Cannot listen on %s:%s: %s", host or "*", port, error)
+            raise
+        self._bindaddr = (host, self._sockets[0].getsockname()[1])
+        self._stopped.clear()
+        self._stopping = False
+        self.ioloop = self._ioloop_manager.get_ioloop()
+        self.asyncio_loop = self.ioloop.asyncio_loop  # type: ignore[attr-defined]
+        self._ioloop_manager.start()
+        if self._in_own_loop():
+            self._install()
+        else:
+            self.ioloop.add_callback(self._install)
+        if timeout is not None:
+            self._running.wait(timeout)
+
+    def _in_own_loop(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self.asyncio_loop
+        except RuntimeError:
+            return False
+
+    def _install(self) -> None:
+        """Begin to accept clients; in the loop. Until then the kernel keeps them waiting."""
+        loop = self.asyncio_loop
+        self.ioloop_thread_id = threading.get_ident()
+        self.pump = Pump(loop, self.coalesce)
+        self._device.loop_started(loop)
+        self._accepting = loop.create_task(self._accept())
+        self._running.set()
+
+    async def _accept(self) -> None:
+        for sock in self._sockets:
+            self._servers.append(
+                await self.asyncio_loop.create_server(
+                    self._make_connection, sock=sock, backlog=self.BACKLOG
+                )
+            )
+
+    def _make_connection(self) -> ClientConnection:
+        connection: ClientConnection = self.client_connection_factory(self)
+        return connection
+
+    def running(self) -> bool:
+        """Tell whether clients are served."""
+        return self._running.is_set()
+
+    def wait_running(self, timeout: float | None = None) -> bool:
+        """Wait until clients are served; for other threads [s]."""
+        return self._running.wait(timeout)
+
+    def in_ioloop_thread(self) -> bool:
+        """Tell whether this is the thread of the server's loop."""
+        return threading.get_ident() == self.ioloop_thread_id
+
+    def stop(self, timeout: float | None = 1.0) -> ThreadsafeFuture:
+        """Disconnect all clients and stop listening, and the loop if it is managed.
+
+        Callable from any thread and from the loop. The future, which is thread-safe and may be
+        awaited, is done when all sockets are closed.
+        """
+        if self._stopped.is_set():
+            done = ThreadsafeFuture()
+            done.set_result(None)
+            return done
+        if not self.in_ioloop_thread():
+            self._running.wait(timeout)
+        return self._ioloop_manager.stop(timeout, self._shut_down)
+
+    async def _shut_down(self) -> None:
+        if self._stopping or self._stopped.is_set():
+            return
+        self._stopping = True
+        self._running.clear()
+        self._accepting.cancel()
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        for sock in self._sockets:
+            sock.close()
+        self._sockets.clear()
+        reason = "Device server shutting down."
+        closing = [
+            asyncio.ensure_future(self._close(connection, reason, connection_valid=True))
+            for connection in list(self.connections)
+        ]
+        if closing:
+            await asyncio.wait(closing)
+        self._device.loop_stopping()
+        self._stopped.set()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the server has stopped; for other threads [s].
+
+        With a loop of its own that means until its thread has ended; else, with a timeout only,
+        until the port is closed.
+        """
+        if self._ioloop_manager.managed:
+            self._ioloop_manager.join(timeout)
+        elif timeout is not None and not self.in_ioloop_thread():
+            self._stopped.wait(timeout)
+
+    # -- clients ------------------------------------------------------------------------
+
+    def connected(self, connection: ClientConnection) -> None:
+        """Take in a new client: greet it, then handle its messages."""
+        if self._stopping or (
+            self.max_clients is not None and len(self.connections) >= self.max_clients
+        ):
+            connection.stop_handling()
+            connection.send(b"#disconnect Too\\_many\\_clients.\n")
+            connection.close()
+            return
+        self.connections[connection] = None
+        try:
+            result = self._device.on_client_connect(connection)
+        except Exception as error:
+            self._refuse(connection, error)
+            return
+        self._announce(connection)
+        if inspect.isawaitable(result) and not isinstance(result, Sent):
+            connection.hold()
+            task = asyncio.ensure_future(result)
+            task.add_done_callback(lambda task: self._greeted(connection, task))
+
+    def _greeted(self, connection: ClientConnection, task: asyncio.Future[Any]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._refuse(connection, error)
+        else:
+            connection.proceed()
+
+    def _refuse(self, connection: ClientConnection, error: BaseException) -> None:
+        """Tell a client that it cannot be served, and close."""
+        self._logger.error(
+            "on_client_connect of %s failed", connection.address, exc_info=error
+        )
+        text = f"Device error initialising connection {type(error).__name__}: {error}"
+        connection.inform(self._device.create_log_inform("error", text, "root"))
+        self.connections.pop(connection, None)
+        connection.stop_handling()
+        connection.close()
+
+    def disconnected(self, connection: ClientConnection, reason: str) -> None:
+        """Forget a client whose connection is gone."""
+        if self.connections.pop(connection, self) is self:
+            return
+        if not connection.client_disconnect_called:
+            connection.on_client_disconnect_was_called()
+            self._call_disconnect_hook(connection, reason, connection_valid=False)
+
+    def _call_disconnect_hook(
+        self, connection: ClientConnection, reason: str, *, connection_valid: bool
+    ) -> asyncio.Future[Any] | None:
+        try:
+            result = self._device.on_client_disconnect(connection, reason, connection_valid)
+        except Exception:
+            self._logger.exception("on_client_disconnect of %s failed", connection.address)
+            return None
+        if not inspect.isawaitable(result) or isinstance(result, Sent):
+            return None
+        future = asyncio.ensure_future(result)
+        future.add_done_callback(self._log_hook)
+        return future
+
+    def _log_hook(self, future: asyncio.Future[Any]) -> None:
+        if not future.cancelled() and future.exception() is not None:
+            self._logger.error("on_client_disconnect failed", exc_info=future.exception())
+
+    def disconnect(self, connection: ClientConnection, reason: str) -> ThreadsafeFuture:
+        """Tell a client why, and close its connection. Callable from any thread."""
+        done = ThreadsafeFuture()
+
+        def begin() -> None:
+            task = self.asyncio_loop.create_task(
+                self._close(connection, reason, connection_valid=True)
+            )
+            task.add_done_callback(lambda task: done.set_result(None))
+
+        if self.in_ioloop_thread():
+            begin()
+        else:
+            self.asyncio_loop.call_soon_threadsafe(begin)
+        return done
+
+    async def _close(
+        self, connection: ClientConnection, reason: str, *, connection_valid: bool
+    ) -> None:
+        connection.stop_handling()
+        self._device.abandon_requests(connection)
+        if not connection.client_disconnect_called:
+            connection.on_client_disconnect_was_called()
+            future = self._call_disconnect_hook(
+                connection, reason, connection_valid=connection_valid
+            )
+            if future is not None:
+                await asyncio.wait([future], timeout=self.DISCONNECT_TIMEOUT)
+        connection.close()
+        # The peer has a bounded time to take what waits; closing a transport waits for ever.
+        deadline = self.asyncio_loop.time() + self.DISCONNECT_TIMEOUT
+        while connection.unsent and self.asyncio_loop.time() < deadline:
+            await asyncio.sleep(0.005)
+        if connection.unsent:
+            connection.transport.abort()
+        self.connections.pop(connection, None)
+
+    def start_message(
+        self, connection: ClientConnection, event: WireMessage | KatcpSyntaxError
+    ) -> bool:
+        """Begin to handle a message or a syntax error; true: hold back the next one."""
+        return self._device.start_message(connection, event)
+
+    # -- sending to all -----------------------------------------------------------------
+
+    def mass_send_message(self, msg: Message) -> Sent:
+        """Send a message to all clients; from any thread."""
+        line = bytes(msg) + b"\n"
+        if self.in_ioloop_thread():
+            self.mass_send(line)
+        elif self._running.is_set():
+            self.asyncio_loop.call_soon_threadsafe(self.mass_send, line)
+        return SENT
+
+    def mass_send(self, line: bytes) -> None:
+        """Send a line to all clients; in the loop."""
+        for connection in self.connections:
+            connection.send(line)
+
+    def _announce(self, connection: ClientConnection) -> None:
+        """Tell the others of a new client, after a moment in which more may come."""
+        if not self._device.announces_clients:
+            return
+        if not self._newcomers:
+            self.asyncio_loop.call_later(ANNOUNCE_DELAY, self._announce_newcomers)
+        self._newcomers.append(connection)
+
+    def _announce_newcomers(self) -> None:
+        newcomers, self._newcomers = self._newcomers, []
+        lines = [
+            b"#client-connected " + escape(connection.address.encode()) + b"\n"
+            for connection in newcomers
+        ]
+        everything = b"".join(lines)
+        position = {connection: index for index, connection in enumerate(newcomers)}
+        offsets = [0]
+        for line in lines:
+            offsets.append(offsets[-1] + len(line))
+        for connection in self.connections:
+            index = position.get(connection)
+            # One that came in the meantime is told of those that came after it.
+            text = everything if index is None else everything[offsets[index + 1] :]
+            if text:
+                connection.send(text)

@@ -1,0 +1,52 @@
+"""``?halt`` and ``?restart``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from katcp.protocol import Message
+from katcp.server._requests._types import DeviceProtocol
+
+
+class LifecycleRequests(DeviceProtocol):
+    """Requests that end or restart the server."""
+
+    def request_halt(self, req: Any, msg: Message) -> Any:
+        """Stop the server, after this reply.
+
+        Returns
+        -------
+        success : {'ok'}
+
+        Examples
+        --------
+        ::
+
+            ?halt
+            !halt ok
+            #disconnect Device\\_server\\_shutting\\_down.
+        """
+        assert self.ioloop is not None
+        self.ioloop.add_callback(self.stop)
+        return req.make_reply("ok")
+
+    def request_restart(self, req: Any, msg: Message) -> Any:
+        """Restart the server, if the application provides for it.
+
+        Returns
+        -------
+        success : {'ok', 'fail'}
+
+        Examples
+        --------
+        ::
+
+            ?restart
+            !restart ok
+        """
+        queue = self._restart_queue
+        if queue is None:
+            return req.make_reply("fail", "No restart queue registered -- cannot restart.")
+        put = getattr(queue, "put_nowait", None) or queue.put
+        put(self)
+        return req.make_reply("ok")

@@ -1,0 +1,52 @@
+"""Replies that are lists: informs of the request's name, then their number."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from katcp.protocol import Message, MessageParser
+from katcp.server._connection import ClientConnection, ClientRequestConnection
+
+#: Informs that are written without giving others a turn in between.
+CHUNK = 1000
+
+
+def send_list(req: Any, tails: Sequence[bytes]) -> Any:
+    r"""Send an inform for each of `tails`, and return the reply, or a coroutine of it.
+
+    Parameters
+    ----------
+    req : ClientRequestConnection
+    tails : sequence of bytes
+        What follows name and id on each line: ``b" ARGUMENT...\n"``. They must all have been
+        taken at one time, so that their number is right.
+    """
+    if type(req) is not ClientRequestConnection or not isinstance(
+        req.client_connection, ClientConnection
+    ):
+        for tail in tails:  # a stand-in in somebody's tests
+            req.inform(*MessageParser().parse(b"#x" + tail.rstrip(b"\n")).arguments)
+        return req.make_reply("ok", len(tails))
+    if len(tails) <= CHUNK:
+        if tails:
+            req.send_informs(tails)
+        return req.make_reply("ok", len(tails))
+    return _send_in_pieces(req, tails)
+
+
+async def _send_in_pieces(req: ClientRequestConnection, tails: Sequence[bytes]) -> Message:
+    for start in range(0, len(tails), CHUNK):
+        req.send_informs(tails[start : start + CHUNK])
+        await give_way(req.client_connection)
+    return req.make_reply("ok", len(tails))
+
+
+async def give_way(connection: ClientConnection) -> None:
+    """Write what waits; go on when the client has taken it and others have had a turn."""
+    connection.flush()
+    if connection.write_blocked:
+        await connection.until_writable()
+    else:
+        await asyncio.sleep(0)

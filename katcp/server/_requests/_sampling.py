@@ -1,0 +1,144 @@
+"""``?sensor-sampling`` and ``?sensor-sampling-clear``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from katcp.errors import FailReply
+from katcp.kattypes import request, return_reply
+from katcp.protocol import Message
+from katcp.sensors import Plan, Sensor, parse_strategy
+from katcp.server._requests._lists import CHUNK, give_way
+from katcp.server._requests._types import DeviceProtocol
+
+
+class SamplingRequests(DeviceProtocol):
+    """Requests about when readings are reported."""
+
+    def request_sensor_sampling(self, req: Any, msg: Message) -> Any:
+        """Ask for or set when this client is sent readings of a sensor.
+
+        A strategy that is set replaces the one before. The present reading is sent at once.
+
+        Parameters
+        ----------
+        name : str
+            Name of a sensor; where the protocol flag B is announced, several separated by commas.
+        strategy : {'none', 'auto', 'event', 'period', 'differential', 'event-rate', \
+'differential-rate'}, optional
+            To ask for the present one, leave it out.
+        params : list, optional
+            ``period PERIOD``; ``differential DIFFERENCE``; ``event-rate SHORTEST LONGEST``;
+            ``differential-rate DIFFERENCE SHORTEST LONGEST``. Periods are in seconds
+            (milliseconds in version 4).
+
+        Informs
+        -------
+        No informs belong to the reply; readings come as ``#sensor-status``.
+
+        Returns
+        -------
+        success : {'ok', 'fail'}
+        name : str
+            As asked.
+        strategy : str
+        params : list
+            As asked.
+
+        Examples
+        --------
+        ::
+
+            ?sensor-sampling psu.voltage event-rate 0.5 30
+            #sensor-status 1767225600.250000 1 psu.voltage nominal 4.5
+            !sensor-sampling ok psu.voltage event-rate 0.5 30
+        """
+        arguments = msg.arguments
+        if not arguments:
+            raise FailReply("No sensor name given.")
+        bulk = self.PROTOCOL_INFO.bulk_set_sensor_sampling
+        names = arguments[0].split(b",") if bulk else [arguments[0]]
+        if len(arguments) == 1 and len(names) > 1:
+            raise FailReply("Cannot query multiple sensors.")
+        sensors = self._sensors_called(names)
+        connection = req.client_connection
+        if len(arguments) == 1:
+            plan = self._sampling.get(connection, sensors[0])
+            return req.make_reply("ok", sensors[0].name, plan.name, *plan.params)
+        plan = self._plan_for(sensors, arguments[1], arguments[2:])
+        reply = req.make_reply("ok", arguments[0], plan.name, *plan.params)
+        if len(sensors) > CHUNK:
+            return self._set_in_pieces(connection, sensors, plan, reply)
+        self._sampling.set(connection, sensors, plan)
+        return reply
+
+    async def _set_in_pieces(
+        self, connection: Any, sensors: Sequence[Sensor], plan: Plan, reply: Message
+    ) -> Message:
+        for start in range(0, len(sensors), CHUNK):
+            if connection.closed:
+                break
+            # A sensor may have been removed while others had their turn.
+            piece = [s for s in sensors[start : start + CHUNK] if self._sensors.get(s.name) is s]
+            self._sampling.set(connection, piece, plan)
+            await give_way(connection)
+        return reply
+
+    def _sensors_called(self, names: Sequence[bytes]) -> list[Sensor]:
+        """Return the sensors of these names, each once.
+
+        Raises
+        ------
+        FailReply
+            If there is one that does not exist.
+        """
+        found: dict[Sensor, None] = {}
+        unknown = []
+        for raw in names:
+            name = raw.decode("utf-8", "backslashreplace")
+            sensor = self._sensors.get(name)
+            if sensor is None:
+                unknown.append(name)
+            else:
+                found[sensor] = None
+        if unknown:
+            if len(names) == 1:
+                raise FailReply(f"Unknown sensor name: {unknown[0][:200]}.")
+            listed = ", ".join(name[:200] for name in unknown[:10])
+            raise FailReply(f"Unknown sensor names: {listed}.")
+        return list(found)
+
+    def _plan_for(
+        self, sensors: Sequence[Sensor], strategy: bytes, params: Sequence[bytes]
+    ) -> Plan:
+        """Check a strategy against every sensor before anything is changed."""
+        plans: dict[str, Plan] = {}  # what a strategy means depends on the sensor's type alone
+        for sensor in sensors:
+            if sensor.stype not in plans:
+                try:
+                    plans[sensor.stype] = parse_strategy(
+                        strategy, params, sensor, self.major, self.period_floor
+                    )
+                except ValueError as error:
+                    raise FailReply(str(error)) from None
+        return plans[sensors[0].stype]
+
+    @request()
+    @return_reply()
+    def request_sensor_sampling_clear(self, req: Any) -> Any:
+        """End all sampling strategies of this client.
+
+        Returns
+        -------
+        success : {'ok'}
+
+        Examples
+        --------
+        ::
+
+            ?sensor-sampling-clear
+            !sensor-sampling-clear ok
+        """
+        self._sampling.clear(req.client_connection)
+        return ["ok"]

@@ -1,0 +1,6 @@
+"""Lines over TCP, on the asyncio loop below Tornado's."""
+
+from katcp.transport._pump import Pump
+from katcp.transport._tcp import LineConnection, format_address, keep_alive
+
+__all__ = ["LineConnection", "Pump", "format_address", "keep_alive"]

@@ -1,0 +1,81 @@
+"""When bytes are written: once a turn of the loop for each connection, however many lines.
+
+Operations wanted: any number of small lines to any number of connections in one turn of the
+loop, with one system call each; sensor updates that may wait a moment for company; replies that
+may not.
+
+Plan: a connection collects lines in a list. Lines that came about while its own input was being
+handled are written when that is done; others at the end of the turn (one callback for all
+connections); sensor updates after `coalesce` seconds at the latest (one timer for all). Whatever
+is written first takes along all that waits, so the order of lines is that of their making.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+#: Size of the read buffer [bytes]. It bounds how many lines one turn of the loop can bring.
+READ_SIZE = 64 * 1024
+
+
+class Flushable(Protocol):
+    """A connection with lines to write."""
+
+    def flush(self) -> None:
+        """Write what waits."""
+
+
+class Pump:
+    """The write schedule and the read buffer that all connections of one end share.
+
+    Parameters
+    ----------
+    loop : asyncio.AbstractEventLoop
+    coalesce : float
+        How long a sensor update may wait for company [s]; 0: only to the end of the turn.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, coalesce: float = 0.0) -> None:
+        self.loop = loop
+        self.coalesce = coalesce
+        # A buffer for each connection would cost 64 kB for each idle one. On a selector loop the
+        # bytes are taken out of it before any other connection is read; a proactor loop reads
+        # into the buffers of all connections at once.
+        self._shared = None if _reads_ahead(loop) else memoryview(bytearray(READ_SIZE))
+        self._soon: list[Flushable] = []
+        self._later: list[Flushable] = []
+
+    def read_buffer(self) -> memoryview:
+        """Return a buffer to read into."""
+        return memoryview(bytearray(READ_SIZE)) if self._shared is None else self._shared
+
+    def flush_soon(self, connection: Flushable) -> None:
+        """Write what `connection` has at the end of this turn of the loop."""
+        if not self._soon:
+            self.loop.call_soon(self._flush_soon)
+        self._soon.append(connection)
+
+    def flush_later(self, connection: Flushable) -> None:
+        """Write what `connection` has within `coalesce` seconds."""
+        if not self._later:
+            if self.coalesce > 0:
+                self.loop.call_later(self.coalesce, self._flush_later)
+            else:
+                self.loop.call_soon(self._flush_later)
+        self._later.append(connection)
+
+    def _flush_soon(self) -> None:
+        connections, self._soon = self._soon, []
+        for connection in connections:
+            connection.flush()
+
+    def _flush_later(self) -> None:
+        connections, self._later = self._later, []
+        for connection in connections:
+            connection.flush()
+
+
+def _reads_ahead(loop: asyncio.AbstractEventLoop) -> bool:
+    proactor = getattr(asyncio, "ProactorEventLoop", None)
+    return proactor is not None and isinstance(loop, proactor)

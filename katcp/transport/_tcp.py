@@ -1,0 +1,264 @@
+"""One end of a TCP connection: lines in, lines out, both bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import Any
+
+from katcp.errors import KatcpSyntaxError
+from katcp.protocol import StreamParser, WireMessage
+from katcp.transport._pump import Pump
+
+_log = logging.getLogger("katcp.transport")
+
+# States of a connection's entry in the pump's schedule, by urgency.
+_IDLE, _LATER, _SOON = range(3)
+
+#: A line may grow to this many times the limit before the connection is given up.
+OVERRUN_FACTOR = 4
+
+#: Above this many unsent bytes the writer counts as blocked [bytes].
+HIGH_WATER = 256 * 1024
+
+
+class LineConnection(asyncio.BufferedProtocol):
+    """A connection that speaks KATCP lines.
+
+    Subclasses take what comes: `opened`, `received`, `lost`, and `writable` after the writer was
+    blocked.
+
+    Parameters
+    ----------
+    pump : Pump
+        Shared with the other connections of this end.
+    max_line : int
+        Longest line taken [bytes].
+    max_backlog : int
+        With more than this unsent, the peer is too slow and is dropped [bytes].
+    stall_timeout : float
+        A peer that takes nothing for this long while output waits is dropped [s].
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_lines",
+        "_schedule",
+        "_stall_timer",
+        "_written",
+        "closed",
+        "max_backlog",
+        "parser",
+        "pump",
+        "stall_timeout",
+        "transport",
+        "write_blocked",
+    )
+
+    def __init__(
+        self, pump: Pump, max_line: int, max_backlog: int, stall_timeout: float
+    ) -> None:
+        self.pump = pump
+        self.parser = StreamParser(max_line)
+        self.max_backlog = max_backlog
+        self.stall_timeout = stall_timeout
+        self.transport: Any = None
+        self.closed = True
+        self.write_blocked = False
+        self._buffer: memoryview | None = None
+        self._lines: list[bytes] = []
+        self._schedule = _IDLE
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._written = 0
+
+    # -- for subclasses -----------------------------------------------------------------
+
+    def opened(self) -> None:
+        """The connection is there."""
+
+    def received(self, events: list[WireMessage | KatcpSyntaxError]) -> None:
+        """Messages and errors, in the order of the stream."""
+
+    def lost(self, reason: str) -> None:
+        """The connection is gone; nothing can be sent any more."""
+
+    def writable(self) -> None:
+        """The writer takes bytes again after having been blocked."""
+
+    def overrun(self) -> None:
+        """A line has grown to several times the limit: give the connection up."""
+        self.abort("Line too long")
+
+    # -- sending ------------------------------------------------------------------------
+
+    def send(self, line: bytes) -> None:
+        """Write `line` (ended by LF; or several) by the end of this turn of the loop."""
+        self._lines.append(line)
+        if self._schedule != _SOON:
+            self._schedule = _SOON
+            self.pump.flush_soon(self)
+
+    def send_later(self, line: bytes) -> None:
+        """Write `line`, letting it wait for company."""
+        self._lines.append(line)
+        if self._schedule == _IDLE:
+            self._schedule = _LATER
+            self.pump.flush_later(self)
+
+    def flush(self) -> None:
+        """Hand everything that waits to the operating system, or to its queue."""
+        self._schedule = _IDLE
+        lines = self._lines
+        if not lines:
+            return
+        data = lines[0] if len(lines) == 1 else b"".join(lines)
+        lines.clear()
+        if self.closed:
+            return
+        self._written += len(data)
+        self.transport.write(data)
+        if self.write_blocked and self.unsent > self.max_backlog:
+            self.abort(
+                f"Client too slow: more than {self.max_backlog} bytes wait to be sent"
+            )
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the peer has not taken yet."""
+        return 0 if self.transport is None else int(self.transport.get_write_buffer_size())
+
+    def close(self) -> None:
+        """Write what waits, then close; the peer is given `stall_timeout` to take it."""
+        if self.transport is not None and not self.closed:
+            self.flush()
+            self.closed = True
+            self.transport.close()
+
+    def abort(self, reason: str) -> None:
+        """Drop the connection at once; what waits is lost."""
+        if self.transport is not None and not self.closed:
+            _log.warning("Dropping connection to %s: %s", self.peer, reason)
+            self.closed = True
+            self._lines.clear()
+            self.transport.abort()
+
+    def pause_reading(self) -> None:
+        """Take nothing from the peer for now; TCP makes it wait."""
+        if not self.closed:
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take input again."""
+        if not self.closed:
+            self.transport.resume_reading()
+
+    @property
+    def peer(self) -> str:
+        """Address of the other end: ``host:port``, IPv6 hosts in brackets."""
+        name = self.transport and self.transport.get_extra_info("peername")
+        return format_address(name)
+
+    # -- called by the loop -------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin (called by the loop)."""
+        self.transport = transport
+        self.closed = False
+        self.transport.set_write_buffer_limits(high=min(HIGH_WATER, self.max_backlog))
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            keep_alive(sock)
+        self._schedule = _SOON  # what `opened` sends is written right below
+        self.opened()
+        self.flush()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where to read into (called by the loop)."""
+        self._buffer = buffer = self.pump.read_buffer()
+        return buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read (called by the loop)."""
+        events = self.parser.feed(bytes(self._buffer[:nbytes]))  # type: ignore[index]
+        # Whatever is sent from here on is written below, so no flush need be scheduled.
+        self._schedule = _SOON
+        if events:
+            self.received(events)
+        if self.parser.overrun > OVERRUN_FACTOR * self.parser.max_line:
+            self.overrun()
+        self.flush()
+
+    def eof_received(self) -> bool:
+        """Close when the peer does, even half (called by the loop)."""
+        return False
+
+    def pause_writing(self) -> None:
+        """Take note that the peer is slower than we are (called by the loop)."""
+        self.write_blocked = True
+        self._watch_stall(-1)
+
+    def resume_writing(self) -> None:
+        """Take note that the peer has caught up (called by the loop)."""
+        self.write_blocked = False
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+        self.writable()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End (called by the loop)."""
+        self.closed = True
+        self._lines.clear()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+        self.lost("Socket EOF" if exc is None else str(exc) or type(exc).__name__)
+
+    def _watch_stall(self, taken_before: int) -> None:
+        """Drop a peer that has taken nothing since the last look."""
+        if self.closed and self.unsent == 0:
+            return
+        taken = self._written - self.unsent
+        if taken == taken_before:
+            _log.warning(
+                "Dropping connection to %s: Client too slow: took nothing for %g s",
+                self.peer,
+                self.stall_timeout,
+            )
+            self.closed = True
+            self.transport.abort()
+            return
+        self._stall_timer = self.pump.loop.call_later(self.stall_timeout, self._watch_stall, taken)
+
+
+def keep_alive(sock: socket.socket, idle: int = 30, interval: int = 10, count: int = 3) -> None:
+    """Have the operating system notice a peer that vanished without a word.
+
+    Parameters
+    ----------
+    sock : socket.socket
+    idle, interval : int
+        Silence before the first probe, and between probes [s].
+    count : int
+        Probes without an answer before the connection counts as broken.
+    """
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (
+            ("TCP_KEEPIDLE", idle),
+            ("TCP_KEEPINTVL", interval),
+            ("TCP_KEEPCNT", count),
+        ):
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    except OSError:  # not a TCP socket, or one that is gone already
+        pass
+
+
+def format_address(name: Any) -> str:
+    """Return a socket name as ``host:port``, with an IPv6 host in brackets."""
+    if isinstance(name, tuple) and len(name) >= 2:
+        host, port = name[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return str(name) if name else "unknown"

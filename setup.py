@@ -1,0 +1,97 @@
+"""Metadata of the distribution ``katcp``; the settings of the tools are in ``pyproject.toml``."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).resolve().parent
+
+
+def read_version() -> str:
+    """Return ``__version__`` out of the text, since an import would need the dependencies."""
+    text = (HERE / "katcp" / "_version.py").read_text(encoding="utf-8")
+    match = re.search(r'^__version__\s*(?::\s*\w+\s*)?=\s*"([^"]+)"', text, re.MULTILINE)
+    if match is None:
+        raise RuntimeError("katcp/_version.py has no __version__")
+    return match.group(1)
+
+
+UVLOOP = ['uvloop>=0.19; sys_platform != "win32"']
+
+# All that `python -bb -m pytest` needs from a checkout, and nothing from outside Python.
+TEST = [
+    "pytest>=8,<10",
+    "pytest-tornasync>=0.6.0.post2",
+    "hypothesis>=6.100",
+    "aiokatcp>=2.2",
+    "async-solipsism>=0.7",
+    "pytest-cov>=5",
+    "coverage[toml]>=7.4",
+]
+
+LINT = [
+    "ruff>=0.9",
+    "mypy>=1.14",
+    "import-linter>=2.5",
+    "codespell>=2.3",
+    "types-psutil",
+]
+
+DOCS = [
+    "sphinx>=7.3",
+    "furo>=2024.8.6",
+    "myst-parser>=3",
+]
+
+setup(
+    name="katcp",
+    version=read_version(),
+    description="Serve, inspect and talk to devices over the control protocol KATCP",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="BSD-3-Clause",
+    keywords="katcp telescope control monitoring device protocol tornado asyncio",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Framework :: AsyncIO",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: OS Independent",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Astronomy",
+        "Topic :: System :: Distributed Computing",
+        "Typing :: Typed",
+    ],
+    packages=find_packages(include=["katcp", "katcp.*"]),
+    package_data={"katcp": ["py.typed"]},
+    python_requires=">=3.10",
+    install_requires=[
+        "tornado>=6.4,<7",
+        "katcp-codec>=0.2",
+        "future>=1.0",
+        "click>=8",
+        "prompt_toolkit>=3",
+        "rich>=13",
+        "psutil>=5.9",
+    ],
+    extras_require={
+        "uvloop": UVLOOP,
+        "test": TEST,
+        "lint": LINT,
+        "docs": DOCS,
+        "dev": [*UVLOOP, *TEST, *LINT, *DOCS, "pre-commit>=3.5", "pre-commit-hooks>=4.5"],
+    },
+    entry_points={
+        "console_scripts": [
+            "katcp-server = katcp.apps.server:main",
+            "katcp-cli = katcp.apps.cli:main",
+        ],
+    },
+    zip_safe=False,
+)
