@@ -101,6 +101,19 @@ class Peer:
         return got
 
 
+def connect(port: int, count: int) -> list[Peer]:
+    """Open connections, and wait until each has been told of all those after it.
+
+    Servers may let ``#client-connected`` wait for company; it must not come amid the work.
+    """
+    peers = [Peer(port) for _ in range(count)]
+    for after, peer in enumerate(reversed(peers)):
+        for _ in range(after):
+            line = peer.line()
+            expect(line.startswith(b"#client-connected "), f"not #client-connected: {line!r}")
+    return peers
+
+
 # -- requests in a sliding window ----------------------------------------------------------
 
 
@@ -188,9 +201,7 @@ def run_windows(windows: list[Window], seconds: float) -> None:
 def pipeline(job: Job) -> Result:
     """Requests on `connections` connections with `outstanding` each."""
     request, reply = job["request"].encode(), job["reply"].encode()
-    peers = [Peer(job["port"]) for _ in range(job["connections"])]
-    for peer in peers:
-        peer.silence(0.02)
+    peers = connect(job["port"], job["connections"])
     windows = [Window(peer, job["outstanding"], request, reply) for peer in peers]
     for window, peer in zip(windows, peers, strict=True):
         window.check(peer)
@@ -247,7 +258,7 @@ class Answers:
 
 def listing(job: Job) -> Result:
     """Ask for a list of all sensors (``sensor-list`` or ``sensor-value``), per inform."""
-    peer = Peer(job["port"])
+    toucher, peer = connect(job["port"], 2)
     request = job["request"].encode()
     names = sensor_names(job["sensors"])
     reply, informs = peer.ask(request)
@@ -258,8 +269,6 @@ def listing(job: Job) -> Result:
     answers = Answers(peer, request, len(names))
     if not job.get("fresh"):
         return measure(job, answers.run)
-    toucher = Peer(job["port"])
-    peer.silence()
     cpu, units, wall = 0.0, 0, 0.0
     rounds = 0
     while wall < job["seconds"] or rounds < 4:
@@ -296,11 +305,11 @@ def bulk(job: Job) -> Result:
 
 
 class Audience:
-    """Many clients that only listen; counts the lines that each has received."""
+    """Many clients that only listen, and one that does not; counts the lines of each."""
 
     def __init__(self, port: int, clients: int, sensors: int, strategy: bytes) -> None:
         self.names = sensor_names(sensors)
-        self.peers = [Peer(port) for _ in range(clients)]
+        self.control, *self.peers = connect(port, 1 + clients)
         request = b"sensor-sampling %s %s" % (",".join(self.names).encode(), strategy)
         for peer in self.peers:
             peer.ok(request)
@@ -344,7 +353,7 @@ def events(job: Job) -> Result:
     """The server sets `updates` sensors a turn of its loop; per inform delivered."""
     clients, updates, turns = job["clients"], job["updates"], job["turns"]
     audience = Audience(job["port"], clients, job["sensors"], b"event")
-    control = Peer(job["port"])
+    control = audience.control
     audience.silence()
     change = b"change %d %d %d" % (turns, updates, job["sensors"])
 

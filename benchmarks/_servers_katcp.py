@@ -17,8 +17,8 @@ from _device import (
     wait_for_parent,
 )
 
-from katcp import AsyncDeviceServer, Sensor
-from katcp.server import ClientRequestConnection
+from katcp.sensors import Sensor
+from katcp.server import AsyncDeviceServer, ClientRequestConnection
 
 
 class Device(AsyncDeviceServer):

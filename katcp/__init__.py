@@ -1,4 +1,4 @@
-"""KATCP device servers and inspecting clients."""
+"""KATCP device servers and inspecting clients, on Tornado's loop."""
 
 from katcp._version import __version__
 

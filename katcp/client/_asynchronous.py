@@ -4,95 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from katcp.aio import ExponentialRandomBackoff, timeout_error
 from katcp.client._device import DeviceClient, Event
+from katcp.client._heartbeat import Heartbeat
 from katcp.client._life import log
 from katcp.client._link import Link
+from katcp.client._owners import CallbackOwner, FutureOwner, MessageCallback, WireOwner, as_message
 from katcp.client._pending import Pending, PendingTable, mid_key
 from katcp.errors import KatcpClientDisconnected, KatcpClientError, KatcpVersionError
-from katcp.protocol import (
-    INFORM,
-    REPLY,
-    Message,
-    WireMessage,
-    to_message,
-)
+from katcp.protocol import INFORM, REPLY, Message, WireMessage, to_message
 
 _INFINITY = float("inf")
 #: With many requests pending, deadlines are looked through at most this often for each [s].
 _SWEEP = 1e-6
 
-MessageCallback = Callable[..., object]
 WireHook = Callable[[list[bytes]], object]
 Result = tuple[Message, list[Message]]
 WireResult = tuple[WireMessage, list[WireMessage]]
-
-
-class _Future:
-    """Owner of a request whose reply resolves a future, with messages."""
-
-    __slots__ = ("future",)
-    inform_callback = None
-
-    def __init__(self, future: asyncio.Future[Any]) -> None:
-        self.future = future
-
-    def finish(self, reply: Any, informs: list[Any]) -> None:
-        if not self.future.done():
-            self.future.set_result((_message(reply), [_message(inform) for inform in informs]))
-
-    def fail(self, error: Exception, reply: Message, informs: list[Any]) -> None:
-        self.finish(reply, informs)
-
-
-class _WireFuture(_Future):
-    """Owner of a request whose reply resolves a future, with what the parser yields."""
-
-    __slots__ = ()
-
-    def finish(self, reply: Any, informs: list[Any]) -> None:
-        if not self.future.done():
-            self.future.set_result((reply, informs))
-
-    def fail(self, error: Exception, reply: Message, informs: list[Any]) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
-
-
-class _Callbacks:
-    """Owner of a request whose informs and reply are told to callbacks."""
-
-    __slots__ = ("_client", "_inform", "_reply", "_user_data")
-
-    def __init__(
-        self,
-        client: AsyncClient,
-        reply: MessageCallback | None,
-        inform: MessageCallback | None,
-        user_data: tuple[Any, ...],
-    ) -> None:
-        self._client = client
-        self._reply = reply
-        self._inform = inform
-        self._user_data = user_data
-
-    def inform_callback(self, inform: Any) -> None:
-        if self._inform is not None:
-            self._client.call_back(self._inform, _message(inform), *self._user_data)
-
-    def finish(self, reply: Any, informs: list[Any]) -> None:
-        if self._reply is not None:
-            self._client.call_back(self._reply, _message(reply), *self._user_data)
-
-    def fail(self, error: Exception, reply: Message, informs: list[Any]) -> None:
-        self.finish(reply, informs)
-
-
-def _message(event: Any) -> Message:
-    return event if isinstance(event, Message) else to_message(event)
 
 
 class AsyncClient(DeviceClient):
@@ -137,18 +68,24 @@ class AsyncClient(DeviceClient):
         )
         self._request_timeout = timeout
         self.heartbeat = heartbeat
+        self._heart: Heartbeat | None = None
         self._table = PendingTable()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = _INFINITY
-        self._heartbeat_timer: asyncio.TimerHandle | None = None
-        self._heard = False
-        self._asked = False
         # Told of every inform of a name before anything else is, also of those of a reply.
         self._wire_hooks: dict[bytes, list[WireHook]] = {}
         self._inform_hooks: dict[str, list[Callable[[Message], object]]] = {}
-        self._fast = True
+        # Whether the methods that handle messages are those of this class, so that messages
+        # need not be made of informs and replies that belong to requests.
+        self._fast = False
 
     # -- asking -------------------------------------------------------------------------
+
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.get_running_loop()
+        if self._asyncio_loop is not None and loop is not self._asyncio_loop:
+            raise RuntimeError("This client is not thread-safe: use it in its own loop only.")
+        return loop
 
     def future_request(
         self, msg: Message, timeout: float | None = None, use_mid: bool | None = None
@@ -170,10 +107,10 @@ class AsyncClient(DeviceClient):
         is no reply in time, or no connection. It does fail with `ValueError` for a message id
         that is in use already.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._own_loop()
         future: asyncio.Future[Result] = loop.create_future()
         try:
-            self._ask(msg, _Future(future), timeout, use_mid, loop.time())
+            self._ask(loop, msg, FutureOwner(future), timeout, use_mid)
         except ValueError as error:
             future.set_exception(error)
         return future
@@ -187,9 +124,9 @@ class AsyncClient(DeviceClient):
         future fails if there is no reply: with `tornado.gen.TimeoutError`,
         `KatcpClientDisconnected` or another `KatcpClientError`.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._own_loop()
         future: asyncio.Future[WireResult] = loop.create_future()
-        self._ask(msg, _WireFuture(future), timeout, None, loop.time())
+        self._ask(loop, msg, WireOwner(future), timeout, None)
         return future
 
     def callback_request(
@@ -210,10 +147,14 @@ class AsyncClient(DeviceClient):
         reply_cb, inform_cb : callable, optional
             Called as ``cb(message, *user_data)``, in the loop. What they raise is logged.
         user_data : tuple, optional
+
+        Raises
+        ------
+        ValueError
+            For a message id that is in use already.
         """
-        self._check_thread()
-        owner = _Callbacks(self, reply_cb, inform_cb, tuple(user_data or ()))
-        self._ask(msg, owner, timeout, use_mid, asyncio.get_running_loop().time())
+        owner = CallbackOwner(self.call_back, reply_cb, inform_cb, tuple(user_data or ()))
+        self._ask(self._own_loop(), msg, owner, timeout, use_mid)
 
     def call_back(self, callback: MessageCallback, *args: object) -> None:
         """Call a callback of a user; log what it raises."""
@@ -223,16 +164,26 @@ class AsyncClient(DeviceClient):
             self._logger.exception("Error in callback %r", callback)
 
     def _ask(
-        self, msg: Message, owner: Any, timeout: float | None, use_mid: bool | None, now: float
+        self,
+        loop: asyncio.AbstractEventLoop,
+        msg: Message,
+        owner: FutureOwner,
+        timeout: float | None,
+        use_mid: bool | None,
     ) -> None:
-        name = msg.name.encode("ascii")
-        pending = Pending(name, owner, now, self._request_timeout if timeout is None else timeout)
+        now = loop.time()
+        pending = Pending(
+            msg.name.encode("ascii"),
+            owner,
+            now,
+            self._request_timeout if timeout is None else timeout,
+        )
         link = self._link
         if link is None or link.closed:
             self._refuse(pending, msg, self._not_connected())
             return
         if self._flags is None:
-            pending.line = (msg, use_mid)  # type: ignore[assignment]  # see protocol_known
+            pending.held = (msg, use_mid)
             self._table.hold(pending)
         else:
             self._send_pending(link, pending, msg, use_mid)
@@ -246,7 +197,6 @@ class AsyncClient(DeviceClient):
         if msg.mid is None:
             if self._server_supports_ids if use_mid is None else use_mid:
                 pending.mid = mid = table.next_mid()
-                self._last_msg_id = mid
                 msg.mid = b"%d" % mid
         elif use_mid is False:
             msg.mid = None
@@ -256,19 +206,22 @@ class AsyncClient(DeviceClient):
             error = KatcpVersionError("Message IDs not supported by server")
             self._refuse(pending, msg, error)
             return
-        pending.line = line = bytes(msg) + b"\n"
+        pending.line = self._line(msg)
         if table.add(pending):
-            self._write(link, pending, line)
+            self._write(link, pending)
 
-    def _write(self, link: Link, pending: Pending, line: bytes) -> None:
+    def _next_id(self) -> bytes:
+        return b"%d" % self._table.next_mid()
+
+    def _write(self, link: Link, pending: Pending) -> None:
         try:
-            link.send(line)
+            link.send(pending.line)
         except KatcpClientError as error:
-            self._table.by_mid.pop(pending.mid or 0, None)
+            self._table.withdraw(pending)
             self._fail(pending, error, str(error))
 
     def _refuse(self, pending: Pending, msg: Message, error: KatcpClientError) -> None:
-        """Fail a request that was not sent, in the next turn of the loop at the earliest."""
+        """Fail a request that was not sent, but not before the caller has its future."""
         reply = Message.reply(msg.name, Message.FAIL, str(error), mid=msg.mid)
         asyncio.get_running_loop().call_soon(pending.owner.fail, error, reply, [])
 
@@ -298,31 +251,28 @@ class AsyncClient(DeviceClient):
         for event in events:
             try:
                 kind = event.mtype  # type: ignore[union-attr]
-                name = event.name  # type: ignore[union-attr]
             except AttributeError:  # an error
                 self.handle_event(event)
                 continue
-            mid = event.mid  # type: ignore[union-attr]
-            if kind is INFORM:
+            name, mid = event.name, event.mid  # type: ignore[union-attr]
+            if kind is REPLY:
+                pending = by_mid.get(mid)  # type: ignore[arg-type]  # None is in no table
+                if pending is not None and pending.name == name:
+                    del by_mid[mid]  # type: ignore[arg-type]
+                    pending.owner.finish(event, pending.informs)
+                    continue
+                if mid is None and self._take_reply_without_id(name, event):
+                    continue
+            elif kind is INFORM:
                 if name in hooks:
                     self._run_wire_hooks(name, event.arguments)  # type: ignore[union-attr]
-                if mid is not None:
-                    pending = by_mid.get(mid)
-                    if pending is not None and pending.name != name:
-                        pending = None
-                else:
-                    pending = table.inform(name, None) if table.without_ids else None
-                if pending is not None:
+                pending = by_mid.get(mid) if mid is not None else table.inform(name, None)
+                if pending is not None and pending.name == name:
                     self._take_inform(pending, event)
                     continue
                 if self._nobody_cares(name):
                     continue
-            elif kind is REPLY:
-                pending = self._take_out(name, mid)
-                if pending is not None:
-                    pending.owner.finish(event, pending.informs)
-                    continue
-            awaitable = self.handle_event(event)
+            awaitable = self._guard(self._handle_unmatched, to_message(event))  # type: ignore[arg-type]
             if awaitable is not None:
                 self.hold_events(awaitable, events)
                 return
@@ -331,31 +281,30 @@ class AsyncClient(DeviceClient):
         if self._inform_hooks:
             name = pending.name.decode("ascii")
             if name in self._inform_hooks:
-                self._run_inform_hooks(name, _message(event))
+                self._run_inform_hooks(name, as_message(event))
         tell = pending.owner.inform_callback
         if tell is None:
             pending.informs.append(event)
         else:
             tell(event)
 
-    def _take_out(self, name: bytes, mid: Any) -> Pending | None:
-        """Take out the request that a reply is for, and send the next one of its name."""
-        pending = self._table.reply(name, mid)
-        if mid is None:
-            self._reply_without_id(name, pending)
-        return pending
-
-    def _reply_without_id(self, name: bytes, pending: Pending | None) -> None:
-        if pending is not None and pending.mid is not None:
+    def _take_reply_without_id(self, name: bytes, event: Any) -> bool:
+        """Give a reply without id to its request, and send the next one of that name."""
+        pending = self._table.reply(name, None)
+        if pending is None:
+            return False
+        if pending.mid is not None:
             self._logger.warning(
                 "Device %s left the id out of its reply to %s",
                 self.bind_address_string,
                 name.decode("ascii"),
             )
-        link = self._link
-        following = self._table.following(name)
-        if pending is not None and pending.mid is None and following is not None and link:
-            self._write(link, following, following.line)
+        else:
+            following = self._table.following(name)
+            if following is not None and self._link is not None:
+                self._write(self._link, following)
+        pending.owner.finish(event, pending.informs)
+        return True
 
     def _nobody_cares(self, name: bytes) -> bool:
         """Tell whether no message need be made of an inform, as there is nobody to take it."""
@@ -369,29 +318,39 @@ class AsyncClient(DeviceClient):
             and "unhandled_inform" not in self.__dict__
         )
 
+    def _handle_unmatched(self, msg: Message) -> Any:
+        """Handle a message that belongs to no request of ours."""
+        if msg.mtype == Message.INFORM:
+            if msg.name in self._inform_hooks:
+                self._run_inform_hooks(msg.name, msg)
+            return super().handle_inform(msg)
+        if msg.mtype == Message.REPLY:
+            return super().handle_reply(msg)
+        return self.handle_request(msg)
+
     def handle_inform(self, msg: Message) -> Any:
         """Give an inform to the request that it belongs to, or else to ``inform_NAME``."""
         name = msg.name.encode("ascii")
-        if not self._fast and name in self._wire_hooks:
+        if name in self._wire_hooks:
             self._run_wire_hooks(name, msg.arguments)
-        key = None if msg.mid is None else mid_key(msg.mid)
-        pending = self._table.inform(name, key)
-        if pending is not None:
-            self._take_inform(pending, msg)
-            return None
-        if msg.name in self._inform_hooks:
-            self._run_inform_hooks(msg.name, msg)
-        return super().handle_inform(msg)
+        pending = self._table.inform(name, None if msg.mid is None else mid_key(msg.mid))
+        if pending is None:
+            return self._handle_unmatched(msg)
+        self._take_inform(pending, msg)
+        return None
 
     def handle_reply(self, msg: Message) -> Any:
         """Give a reply to the request that it belongs to, or else to ``reply_NAME``."""
-        if not self._fast:
-            key = None if msg.mid is None else mid_key(msg.mid)
-            pending = self._take_out(msg.name.encode("ascii"), key)
+        name = msg.name.encode("ascii")
+        if msg.mid is None:
+            if self._take_reply_without_id(name, msg):
+                return None
+        else:
+            pending = self._table.reply(name, mid_key(msg.mid))
             if pending is not None:
                 pending.owner.finish(msg, pending.informs)
                 return None
-        return super().handle_reply(msg)
+        return self._handle_unmatched(msg)
 
     # -- hooks --------------------------------------------------------------------------
 
@@ -429,8 +388,8 @@ class AsyncClient(DeviceClient):
         self._timer = asyncio.get_running_loop().call_at(at, self._time_is_over)
 
     def _time_is_over(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = max(loop.time(), self._timer_at)
+        # A timer may be early by the resolution of the clock.
+        now = max(asyncio.get_running_loop().time(), self._timer_at)
         self._timer = None
         self._timer_at = _INFINITY
         expired, to_send = self._table.expire(now)
@@ -438,18 +397,17 @@ class AsyncClient(DeviceClient):
         if earliest < _INFINITY:
             self._set_timer(earliest, now)
         for pending in expired:
-            waited = max(now, loop.time()) - pending.started
             name = pending.name.decode("ascii")
             self._fail(
                 pending,
                 timeout_error(pending.deadline - pending.started, f"the reply to ?{name}"),
-                f"Request {name} timed out after {waited:f} seconds.",
+                f"Request {name} timed out after {now - pending.started:f} seconds.",
             )
         link = self._link
         if link is None:
             return
         for pending in to_send:
-            self._write(link, pending, pending.line)
+            self._write(link, pending)
         confused = self._table.confused()
         if confused is not None:
             link.abort(f"replies to ?{confused.decode('ascii')} are out of step with requests")
@@ -464,10 +422,11 @@ class AsyncClient(DeviceClient):
             for name in ("handle_message", "handle_inform", "handle_reply")
         )
         super().connection_opened(link)
-        self._asked = False
-        self._heard = True
         if self.heartbeat is not None:
-            self._heartbeat_timer = link.pump.loop.call_later(self.heartbeat, self._beat)
+            self._heart = Heartbeat(link.pump.loop, self.heartbeat, self._ask_heart, link.abort)
+
+    def _ask_heart(self) -> None:
+        self.callback_request(Message.request("watchdog"), timeout=self.heartbeat)
 
     def protocol_known(self) -> None:
         """Send the requests that waited for this."""
@@ -476,42 +435,27 @@ class AsyncClient(DeviceClient):
         if link is None:
             return
         for pending in self._table.release():
-            msg, use_mid = pending.line
+            msg, use_mid = pending.held
             try:
-                self._send_pending(link, pending, msg, use_mid)  # type: ignore[arg-type]
+                self._send_pending(link, pending, msg, use_mid)
             except ValueError as error:
                 self._fail(pending, error, str(error))
 
     def connection_received(self, events: list[Event]) -> None:
         """Handle what came."""
-        self._heard = True
+        if self._heart is not None:
+            self._heart.heard = True
         super().connection_received(events)
 
     def connection_closed(self, reason: str) -> None:
         """Fail all that is pending."""
         super().connection_closed(reason)
-        if self._heartbeat_timer is not None:
-            self._heartbeat_timer.cancel()
-            self._heartbeat_timer = None
+        if self._heart is not None:
+            self._heart.stop()
+            self._heart = None
         self._fail_all(KatcpClientDisconnected("Connection closed before reply was received"))
 
     def client_ended(self) -> None:
         """Fail all that is pending."""
         super().client_ended()
         self._fail_all(KatcpClientError("Client stopped before reply was received"))
-
-    def _beat(self) -> None:
-        """Look whether anything was heard of the device lately."""
-        link = self._link
-        if link is None or self.heartbeat is None:
-            return
-        if self._heard:
-            self._asked = False
-        elif self._asked:
-            link.abort(f"nothing heard from the device for {2 * self.heartbeat:g} s")
-            return
-        else:
-            self._asked = True
-            self.callback_request(Message.request("watchdog"), timeout=self.heartbeat)
-        self._heard = False
-        self._heartbeat_timer = link.pump.loop.call_later(self.heartbeat, self._beat)

@@ -22,7 +22,6 @@ from katcp.errors import (
 from katcp.handlers import DeviceMetaclass, Handler
 from katcp.protocol import (
     FLOAT_TS_KATCP_MAJOR,
-    INFORM,
     MAX_MID,
     SEC_TO_MS_FAC,
     SEC_TS_KATCP_MAJOR,
@@ -258,6 +257,10 @@ class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
         if link is None or link.closed:
             raise self._not_connected()
         self._check_thread()
+        link.send(self._line(msg))
+
+    def _line(self, msg: Message) -> bytes:
+        """Return a message as a line; warn if it is a long one."""
         line = bytes(msg) + b"\n"
         if len(line) > _LONG_LINE:
             self._logger.warning(
@@ -266,7 +269,7 @@ class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
                 len(line),
                 self.bind_address_string,
             )
-        link.send(line)
+        return line
 
     def _not_connected(self) -> KatcpClientDisconnected:
         return KatcpClientDisconnected(f"Not connected to device {self.bind_address_string}")
@@ -315,13 +318,16 @@ class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
                 "Malformed line from device %s: %s", self.bind_address_string, event
             )
             return None
-        message = to_message(event)
+        return self._guard(self.handle_message, to_message(event))
+
+    def _guard(self, handle: Handler, message: Message) -> Awaitable[Any] | None:
+        """Call what handles a message; log what it raises; see to a farewell."""
         try:
-            result = self.handle_message(message)
+            result = handle(message)
         except Exception:
             self._logger.exception("Error while handling %r", message)
             result = None
-        if event.mtype is INFORM and event.name == b"disconnect":
+        if message.name == "disconnect" and message.mtype == Message.INFORM:
             self._told_to_go(message)
         return result if inspect.isawaitable(result) else None
 
@@ -342,8 +348,9 @@ class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
             link.pause_reading()
 
         def go_on(future: asyncio.Future[Any]) -> None:
-            if not future.cancelled() and future.exception() is not None:
-                self._logger.error("Error in a handler", exc_info=future.exception())
+            error = None if future.cancelled() else future.exception()
+            if error is not None:
+                self._logger.error("Error in a handler", exc_info=error)
             if self._handling is not handling:
                 return  # the connection is another one
             self._handling = None

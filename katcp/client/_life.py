@@ -61,6 +61,7 @@ class ClientLife:
         #: Thread of the loop, once running.
         self.ioloop_thread_id: int | None = None
         self._ioloop: IOLoop | None = None
+        self._asyncio_loop: asyncio.AbstractEventLoop | None = None
         self._ioloop_manager = IOLoopManager(managed_default=True, logger=logger)
         self._loop_set = False
         self._loop_is_current = False
@@ -111,9 +112,7 @@ class ClientLife:
         return threading.get_ident() == self.ioloop_thread_id
 
     def _check_thread(self) -> None:
-        if threading.get_ident() != self.ioloop_thread_id:
-            if self.ioloop_thread_id is None:
-                raise KatcpClientError(f"The client of {self.bind_address_string} is not started.")
+        if not self._here():
             raise RuntimeError("This client is not thread-safe: use it in its own loop only.")
 
     # -- start and stop -----------------------------------------------------------------
@@ -141,9 +140,10 @@ class ClientLife:
             self._ioloop_manager = IOLoopManager(managed_default=False, logger=self._logger)
             self._ioloop_manager.set_ioloop(IOLoop.current(), managed=False)
         self._ioloop = ioloop = self._ioloop_manager.get_ioloop()
+        self._asyncio_loop = ioloop.asyncio_loop  # type: ignore[attr-defined]
         self._started = True
         try:
-            here = asyncio.get_running_loop() is ioloop.asyncio_loop  # type: ignore[attr-defined]
+            here = asyncio.get_running_loop() is self._asyncio_loop
         except RuntimeError:
             here = False
         if here:

@@ -24,13 +24,13 @@ class LinkOwner(Protocol):
     """Who wants to know of what happens on a link."""
 
     def link_opened(self, link: Link) -> None:
-        """The connection is there."""
+        """Take a connection that is there now."""
 
     def link_received(self, events: list[WireMessage | KatcpSyntaxError]) -> None:
-        """Messages and errors came."""
+        """Take messages and errors."""
 
     def link_lost(self, link: Link, reason: str) -> None:
-        """The connection is gone."""
+        """Take note that a connection is gone."""
 
 
 class Link(LineConnection):
@@ -86,6 +86,8 @@ class Link(LineConnection):
         KatcpClientError
             If too much waits to be sent already: the device does not read.
         """
+        if self.closed:
+            return  # its owner is about to be told
         if self.write_blocked and self.unsent > self.max_write_buffer_size:
             raise KatcpClientError(
                 f"More than {self.max_write_buffer_size} bytes wait to be sent to {self.peer}"

@@ -1,10 +1,10 @@
-"""Which protocol the device speaks: a table, with time as an argument (KATCP guidelines 5.1,
-"Versions and flags").
+"""Which protocol the device speaks: a table, with time as an argument.
 
-A device of version 5 says ``#version-connect katcp-protocol 5.1-MIBT``; one of version 4 says
-``#version`` and ``#build-state`` and nothing about the protocol. Devices send these in any order,
-some send both, some nothing at all. What is learnt belongs to one connection: the device may
-have been upgraded before the next.
+The rules are those of the KATCP guidelines 5.1, "versions and flags". A device of version 5 says
+``#version-connect katcp-protocol 5.1-MIBT``; one of version 4 says ``#version`` and
+``#build-state`` and nothing about the protocol. Devices send these in any order, some send both,
+some nothing at all. What is learnt belongs to one connection: the device may have been upgraded
+before the next.
 """
 
 from __future__ import annotations

@@ -54,11 +54,13 @@ class Pending:
         When it was made, and when it is given up (possibly never: infinity) [s].
     informs : list
         Informs of its reply so far.
+    held : object
+        What its owner has to remember of it until it can be sent.
     owner : object
         Whose it is; opaque here.
     """
 
-    __slots__ = ("deadline", "informs", "line", "mid", "name", "owner", "started")
+    __slots__ = ("deadline", "held", "informs", "line", "mid", "name", "owner", "started")
 
     def __init__(self, name: bytes, owner: Any, started: float, timeout: float | None) -> None:
         self.name = name
@@ -68,6 +70,7 @@ class Pending:
         self.mid: Mid | None = None
         self.line = b""
         self.informs: list[Any] = []
+        self.held: Any = None
 
 
 class PendingTable:
@@ -182,15 +185,10 @@ class PendingTable:
         if mid is not None:
             pending = self.by_mid.get(mid)
             return pending if pending is not None and pending.name == name else None
-        if name in self._to_skip:
-            return None  # it precedes the late reply
         queue = self._by_name.get(name)
-        return queue[0] if queue else None
-
-    @property
-    def without_ids(self) -> bool:
-        """Whether there are requests on the wire that have no id."""
-        return bool(self._by_name)
+        if not queue or name in self._to_skip:  # then it precedes the late reply
+            return None
+        return queue[0]
 
     def following(self, name: bytes) -> Pending | None:
         """Return the request of that name that is to be sent now that one is done."""
@@ -198,6 +196,17 @@ class PendingTable:
         return queue[0] if queue else None
 
     # -- being given up -----------------------------------------------------------------
+
+    def withdraw(self, pending: Pending) -> None:
+        """Take out a request that could not be written."""
+        if pending.mid is not None:
+            self.by_mid.pop(pending.mid, None)
+            return
+        queue = self._by_name.get(pending.name)
+        if queue and pending in queue:
+            queue.remove(pending)
+            if not queue:
+                del self._by_name[pending.name]
 
     def earliest(self) -> float:
         """Return the first deadline; infinity if there is none."""

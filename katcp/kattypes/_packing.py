@@ -126,6 +126,8 @@ def _constant_defaults(slots: Sequence[Slot], major: int) -> list[Any]:
 def _apply_each(functions: Sequence[Callable[[Any], Any]]) -> Callable[[Sequence[Any]], list[Any]]:
     """Return a function of as many items: the list of what each function makes of its own item."""
     # Written out, since a loop over pairs takes as long as decoding three integers.
+    if not functions:
+        return lambda items: []
     if len(functions) == 1:
         (a,) = functions
         return lambda items: [a(items[0])]

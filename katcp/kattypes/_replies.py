@@ -57,13 +57,16 @@ def compile_reply(
     """
     pack = compile_packer(as_types(types), major)
     name = Message.reply(msgname).name  # checked once, so that each reply need not be
+    find = _STATUSES.get
     make, reply_type, ok = Message.from_wire, Message.REPLY, Message.OK
 
     def reply(result: Any) -> Message:
         status = None
         if isinstance(result, (tuple, list)):
             if result:
-                status = status_of(result[0])
+                first = result[0]
+                # Mostly plain text, for which this spares a call.
+                status = find(first) if first.__class__ is str else status_of(first)
         elif isinstance(result, Message):
             return result
         elif isinstance(result, FailReply):

@@ -120,19 +120,18 @@ class Result(NamedTuple):
                 except (TypeError, ValueError):
                     pass
             if not plain:
-                if result is None and nullable:
-                    return [_OK]
-                if isinstance(result, Message):
-                    return list(result.arguments)
-                if isinstance(result, FailReply):
-                    return failure(result)
-                if isinstance(result, statuses) and result:
-                    first, *rest = result
-                    status = status_of(first)
+                if isinstance(result, statuses):
+                    status = status_of(result[0]) if result else None
                     if status == _OK:
-                        return [_OK, *pack(rest)]
+                        return [_OK, *pack(result[1:])]
                     if status is not None:
-                        return [status, *_failure_texts(rest)]
+                        return [status, *_failure_texts(result[1:])]
+                elif isinstance(result, Message):
+                    return list(result.arguments)
+                elif isinstance(result, FailReply):
+                    return failure(result)
+                elif result is None and nullable:
+                    return [_OK]
             try:
                 return [_OK, *pack(spread(result))]
             except (TypeError, ValueError) as error:

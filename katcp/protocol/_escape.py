@@ -1,6 +1,6 @@
-"""Escaping of arguments (KATCP guidelines, "escape sequences").
+r"""Escaping of arguments (KATCP guidelines, "escape sequences").
 
-Seven bytes may not stand in an argument as they are; an empty argument is ``\\@``.
+Seven bytes may not stand in an argument as they are; an empty argument is ``\@``.
 """
 
 import re

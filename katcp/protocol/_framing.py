@@ -72,9 +72,8 @@ def _choose_codec() -> tuple[Any, Any]:
     try:
         native = katcp_codec._lib  # noqa: SLF001  # see above
         types, parser = native.MessageType, native.Parser
-        request, error, reply, inform = parser(1000).append(
-            b"?ab[12] x\\_y \\@\n \n?bad_name\r!r ok\n#i\n"
-        )
+        events: Any = parser(1000).append(b"?ab[12] x\\_y \\@\n \n?bad_name\r!r ok\n#i\n")
+        request, error, reply, inform = events
         behaves = (
             request.mtype is types.REQUEST
             and reply.mtype is types.REPLY
@@ -104,10 +103,10 @@ def wire_mid(mid: int | bytes | None) -> bytes | None:
 def to_message(wire: WireMessage) -> Message:
     """Make a `Message` of what the stream parser yielded."""
     kind = wire.mtype
-    mtype = Message.REQUEST if kind is REQUEST else Message.REPLY if kind is REPLY else Message.INFORM
-    return Message.from_wire(
-        mtype, wire.name.decode("ascii"), wire.arguments, wire_mid(wire.mid)
+    mtype = (
+        Message.REQUEST if kind is REQUEST else Message.REPLY if kind is REPLY else Message.INFORM
     )
+    return Message.from_wire(mtype, wire.name.decode("ascii"), wire.arguments, wire_mid(wire.mid))
 
 
 class StreamParser:
@@ -152,7 +151,12 @@ class StreamParser:
         to be, and nothing more.
         """
         # The usual case: nothing held, whole lines only.
-        if not self._held and not self.overrun and data[-1:] == b"\n" and len(data) <= self.max_line:
+        if (
+            not self._held
+            and not self.overrun
+            and data[-1:] == b"\n"
+            and len(data) <= self.max_line
+        ):
             return self._parse(data)
         return self._feed_pieces(data)
 

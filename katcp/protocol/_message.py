@@ -91,7 +91,7 @@ def format_mid(mid: object) -> bytes | None:
 
 
 class Message:
-    """One KATCP message.
+    r"""One KATCP message.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Message:
     Examples
     --------
     >>> bytes(Message(Message.REQUEST, "hello", ["a b", 1.5], mid=7))
-    b'?hello[7] a\\\\_b 1.5'
+    b'?hello[7] a\\_b 1.5'
     """
 
     REQUEST: ClassVar[int] = 0
@@ -241,9 +241,7 @@ class Message:
 
     def reply_ok(self) -> bool:
         """Tell whether this is a reply whose first argument is ``ok``."""
-        return (
-            self.mtype == self.REPLY and bool(self.arguments) and self.arguments[0] == self.OK
-        )
+        return self.mtype == self.REPLY and bool(self.arguments) and self.arguments[0] == self.OK
 
     @classmethod
     def request(cls, name: str, *args: object, mid: object = None) -> Message:
@@ -269,5 +267,3 @@ class Message:
     def reply_inform(cls, req: Message, *args: object) -> Message:
         """Make an inform that belongs to the reply to `req`: same name, same message id."""
         return cls(cls.INFORM, req.name, args, req.mid)
-
-

@@ -8,20 +8,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Protocol
 
 from katcp.compat import ensure_native_str
+from katcp.errors import KatcpTypeError
 from katcp.protocol import escape
 from katcp.sensors import _reading as statuses
 from katcp.sensors._reading import Reading, status_names
 from katcp.sensors._types import (
-    ADDRESS,
-    BOOLEAN,
     DISCRETE,
     FLOAT,
     INTEGER,
-    LRU,
     LRU_ERROR,
     LRU_NOMINAL,
     SENSOR_TYPES,
-    STRING,
     TIMESTAMP,
     parse_params,
     parse_type,
@@ -427,10 +424,8 @@ class Sensor:
         ValueError
             If it cannot be read.
         """
-        from katcp.errors import KatcpTypeError
-
-        if isinstance(s_value, str):
-            raise KatcpTypeError(f"A value to parse must be bytes, not text: {s_value!r}")
+        if not isinstance(s_value, bytes):
+            raise KatcpTypeError(f"A value to parse must be bytes, not {s_value!r}")
         return self._kattype.unpack(s_value, katcp_major)
 
     # -- observers ----------------------------------------------------------------------

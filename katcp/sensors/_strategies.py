@@ -191,7 +191,7 @@ def event_differs(reading: Reading, last: Reading) -> bool:
     value, old = reading[2], last[2]
     if value == old:
         return False
-    return not (value != value and old != old)  # noqa: PLR0124  # both NaN
+    return not (value != value and old != old)  # both NaN
 
 
 def difference_exceeds(reading: Reading, last: Reading, difference: Any) -> bool:
@@ -206,7 +206,7 @@ def difference_exceeds(reading: Reading, last: Reading, difference: Any) -> bool
         change = abs(value - old)
     except (TypeError, OverflowError):
         return bool(value != old)
-    if change == change:  # noqa: PLR0124  # not NaN
+    if change == change:  # not NaN
         return bool(change > difference)
     return event_differs(reading, last)
 

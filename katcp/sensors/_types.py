@@ -130,14 +130,14 @@ SENSOR_TYPES: dict[int, SensorType] = {
     INTEGER: SensorType(
         "integer", Int, 0, (int,), _check_integer, _format_integer, _format_integer
     ),
-    FLOAT: SensorType("float", Float, 0.0, (float, int), _check_float, _format_float, _format_float),
+    FLOAT: SensorType(
+        "float", Float, 0.0, (float, int), _check_float, _format_float, _format_float
+    ),
     BOOLEAN: SensorType(
         "boolean", Bool, False, (bool, int), _check_boolean, _format_boolean, _format_boolean
     ),
     LRU: SensorType("lru", Lru, LRU_NOMINAL, (), _check_lru, _format_lru, _format_lru),
-    DISCRETE: SensorType(
-        "discrete", Discrete, None, (), _accept, format_argument, format_argument
-    ),
+    DISCRETE: SensorType("discrete", Discrete, None, (), _accept, format_argument, format_argument),
     STRING: SensorType("string", Str, "", (str, bytes), _accept, format_argument, format_argument),
     TIMESTAMP: SensorType(
         "timestamp",

@@ -16,7 +16,7 @@ from katcp.server._listener import KATCPServer
 from katcp.server._log import DeviceLogger
 
 #: Requests that every device has.
-BASE_REQUESTS = frozenset(DeviceServer._request_handlers)
+BASE_REQUESTS = frozenset(DeviceServer._request_handlers)  # noqa: SLF001  # of this package
 
 __all__ = [
     "BASE_REQUESTS",

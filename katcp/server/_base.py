@@ -182,9 +182,9 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
         OSError
             If the address cannot be listened on.
         """
-        if self._concurrency_options["thread_safe"]:
-            if self._server.client_connection_factory is ClientConnection:
-                self._server.client_connection_factory = ThreadsafeClientConnection
+        factory = self._server.client_connection_factory
+        if self._concurrency_options["thread_safe"] and factory is ClientConnection:
+            self._server.client_connection_factory = ThreadsafeClientConnection
         self._server.start(timeout)
 
     def stop(self, timeout: float | None = 1.0) -> ThreadsafeFuture:
@@ -262,7 +262,7 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
         """Return a future of the loop for whatever a handler returned that is not ready."""
         if isinstance(pending, concurrent.futures.Future):
             return asyncio.wrap_future(pending, loop=self.asyncio_loop)
-        future = asyncio.ensure_future(pending, loop=self.asyncio_loop)
+        future: asyncio.Future[Any] = asyncio.ensure_future(pending, loop=self.asyncio_loop)
         return future
 
     # -- messages -----------------------------------------------------------------------
@@ -301,9 +301,7 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
             return False
         return self._hold_for(connection, req.waiter)
 
-    def _name_free(
-        self, connection: ClientConnection, event: WireMessage
-    ) -> asyncio.Future[None]:
+    def _name_free(self, connection: ClientConnection, event: WireMessage) -> asyncio.Future[None]:
         async def wait_then_start() -> None:
             while event.name in connection.midless:
                 waiters = [r.waiter for r in connection.requests if r.waiter is not None]
@@ -389,12 +387,14 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
             Done when the next message may be handled.
         """
         entry = self._entry(msg.name.encode("ascii"))
-        sink = connection if isinstance(connection, ClientConnection) else _MessageSink(connection)
+        sink: Any = connection
+        if not isinstance(connection, ClientConnection):
+            sink = _MessageSink(connection)
         if entry is None:
             self._logger.error("%s INVALID: Unknown request", msg.name)
             connection.reply(Message.reply_to_request(msg, "invalid", "Unknown request."), msg)
             return SENT
-        if self.asyncio_loop is None:
+        if not self.running():  # tests call handlers of servers that were never started
             self.asyncio_loop = asyncio.get_running_loop()
         req = entry.start(self, sink, _WireView(msg))
         if req is None or not entry.serial or req.waiter is None:
@@ -463,9 +463,7 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
     def on_client_connect(self, conn: ClientConnection) -> Any:
         """Do what a new client needs, before any message of it is handled; may return a future."""
 
-    def on_client_disconnect(
-        self, conn: ClientConnection, msg: str, connection_valid: bool
-    ) -> Any:
+    def on_client_disconnect(self, conn: ClientConnection, msg: str, connection_valid: bool) -> Any:
         """Do what is needed when a client goes; may return a future.
 
         Parameters

@@ -7,7 +7,7 @@ import collections
 import logging
 import threading
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from katcp.errors import KatcpSyntaxError
@@ -64,8 +64,13 @@ class Sent:
 SENT = Sent()
 
 
-def format_line(head: bytes, arguments: Iterable[bytes]) -> bytes:
+_OK = [b"ok"]
+
+
+def format_line(head: bytes, arguments: Sequence[bytes]) -> bytes:
     """Return a whole line from its beginning and its arguments."""
+    if arguments == _OK:  # most replies
+        return head + b" ok\n"
     line = head
     for argument in arguments:
         line += b" " + escape(argument)
@@ -89,6 +94,7 @@ class ClientConnection(LineConnection):
         "_closing",
         "_disconnect_called",
         "_drained",
+        "_gone",
         "_server",
         "_waiting",
         "_waiting_paused",
@@ -98,9 +104,7 @@ class ClientConnection(LineConnection):
     )
 
     def __init__(self, server: KATCPServer) -> None:
-        super().__init__(
-            server.pump, server.max_line, server.max_backlog, server.stall_timeout
-        )
+        super().__init__(server.pump, server.max_line, server.max_backlog, server.stall_timeout)
         self._server = server
         self.address = "unknown"
         self._busy = False
@@ -109,6 +113,7 @@ class ClientConnection(LineConnection):
         self._disconnect_called = False
         self._closing = False
         self._drained: asyncio.Future[None] | None = None
+        self._gone: asyncio.Event = asyncio.Event()
         #: Requests that have been started and not answered.
         self.requests: set[ClientRequestConnection] = set()
         #: Names of those of them without a message id.
@@ -180,6 +185,7 @@ class ClientConnection(LineConnection):
         """Forget the client."""
         self._waiting.clear()
         self._wake_writer()
+        self._gone.set()
         self._server.disconnected(self, reason)
 
     def overrun(self) -> None:
@@ -196,6 +202,14 @@ class ClientConnection(LineConnection):
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._drained = None
+
+    async def until_lost(self, timeout: float) -> bool:
+        """Wait until the connection is gone [s]; tell whether it is."""
+        try:
+            await asyncio.wait_for(self._gone.wait(), timeout)
+        except asyncio.TimeoutError:
+            return False
+        return True
 
     async def until_writable(self) -> None:
         """Wait until the client has taken most of what it was sent, or is gone."""
@@ -247,7 +261,7 @@ class ClientConnection(LineConnection):
             self.resume_reading()
 
     def _handle(self, events: list[WireMessage | KatcpSyntaxError]) -> None:
-        start = self._server.start_message
+        start = self._server.start_message  # of the device, once for the batch
         count = 0
         deadline = 0.0
         for event in events:
@@ -306,9 +320,7 @@ class ClientRequestConnection:
 
     __slots__ = ("_head", "_msg", "_name", "_wire", "answered", "client_connection", "waiter")
 
-    def __init__(
-        self, client_connection: Any, name: str, head: bytes, wire: WireMessage
-    ) -> None:
+    def __init__(self, client_connection: Any, name: str, head: bytes, wire: WireMessage) -> None:
         self.client_connection = client_connection
         self.answered = False
         #: Future of whoever waits until the request has been dealt with.
@@ -337,9 +349,7 @@ class ClientRequestConnection:
             After the reply.
         """
         if self.answered:
-            raise RuntimeError(
-                f"Cannot send inform for request {self.msg!r} after sending reply."
-            )
+            raise RuntimeError(f"Cannot send inform for request {self.msg!r} after sending reply.")
         arguments = [format_argument(arg) for arg in args]
         self.client_connection.send(format_line(b"#" + self._head, arguments))
         return SENT
@@ -387,7 +397,7 @@ class ClientRequestConnection:
         sent: Sent = self.client_connection.mass_inform(msg)
         return sent
 
-    def send_reply(self, arguments: Iterable[bytes]) -> Sent:
+    def send_reply(self, arguments: Sequence[bytes]) -> Sent:
         """Send the reply, of arguments that are bytes already."""
         if self.answered:
             raise RuntimeError(f"Reply to request {self.msg!r} already sent.")

@@ -74,9 +74,7 @@ class DeviceServer(
 
     announces_clients = True
 
-    def __init__(
-        self, *args: Any, period_floor: float = PERIOD_FLOOR, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, period_floor: float = PERIOD_FLOOR, **kwargs: Any) -> None:
         if self.PROTOCOL_INFO.major not in self.SUPPORTED_PROTOCOL_MAJOR_VERSIONS:
             raise ValueError(
                 f"Protocol version {self.PROTOCOL_INFO.major} is not supported, only "
@@ -270,9 +268,7 @@ class DeviceServer(
             conn.send(head + b" " + words + b"\n" if head else words + b"\n")
         return SENT
 
-    def on_client_disconnect(
-        self, conn: ClientConnection, msg: str, connection_valid: bool
-    ) -> Any:
+    def on_client_disconnect(self, conn: ClientConnection, msg: str, connection_valid: bool) -> Any:
         """End a client's strategies, and tell it why it is disconnected if that is possible."""
         self.clear_strategies(conn, remove_client=True)
         if connection_valid:
@@ -318,12 +314,11 @@ class DeviceServer(
 def _unbound(handler: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that takes the server first, for one that does not."""
 
-
     @functools.wraps(handler)
     def with_server(server: Any, *args: Any) -> Any:
         return handler(*args)
 
-    with_server._katcp_bound = handler  # type: ignore[attr-defined]  # read by signature_of
+    with_server.katcp_bound = handler  # type: ignore[attr-defined]  # read by signature_of
     return with_server
 
 

@@ -12,7 +12,7 @@ import functools
 import inspect
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from katcp.errors import AsyncReply, FailReply, InvalidReply
@@ -41,7 +41,7 @@ def blocking(handler: Callable[..., Any]) -> Callable[..., Any]:
     The loop goes on meanwhile, other clients are served, and the next message of this client
     waits for the reply. The handler may send informs and set sensors.
     """
-    handler._katcp_blocking = True  # type: ignore[attr-defined]  # read back in Entry
+    handler.katcp_blocking = True  # type: ignore[attr-defined]  # read back in Entry
     return handler
 
 
@@ -54,7 +54,7 @@ def is_coroutine_handler(handler: Callable[..., Any]) -> bool:
 
 def signature_of(handler: Callable[..., Any]) -> TypedSignature | None:
     """Return the types of a handler in a server's table, or None if it takes (req, msg)."""
-    bound = getattr(handler, "_katcp_bound", None)  # from DeviceServer.add_request
+    bound = getattr(handler, "katcp_bound", None)  # from DeviceServer.add_request
     return TypedSignature.of(handler) if bound is None else TypedSignature.of(bound, leading=1)
 
 
@@ -86,15 +86,15 @@ class Entry:
         self.head = name.encode("ascii")
         self.handler = handler
         signature = signature_of(handler)
-        self.unpack = signature and signature.unpacker(server.major)
-        self.reply_arguments = signature and signature.replier(server.major)
+        self.unpack = None if signature is None else signature.unpacker(server.major)
+        self.reply_arguments = None if signature is None else signature.replier(server.major)
         self.serial = not getattr(handler, "_concurrent_reply", False)
         self.executor: Callable[[], Any] | None = None
-        if getattr(handler, "_katcp_blocking", False):
+        if getattr(handler, "katcp_blocking", False):
             self.executor = server.handler_pool
         elif (
             server.has_handler_thread
-            and not is_coroutine_handler(getattr(handler, "_katcp_bound", handler))
+            and not is_coroutine_handler(getattr(handler, "katcp_bound", handler))
             and not server.is_own_handler(handler)
         ):
             self.executor = server.handler_thread
@@ -116,18 +116,28 @@ class Entry:
         elif type(mid) is int:
             head = b"%b[%d]" % (self.head, mid)
         else:
-            head = b"%b[%b]" % (self.head, mid)
+            head = self.head + b"[" + mid + b"]"  # type: ignore[operator]  # not an int, so bytes
         req = ClientRequestConnection(connection, self.name, head, wire)
         try:
-            arguments = (req.msg,) if self.unpack is None else self.unpack(wire.arguments)
+            arguments: Sequence[Any]
+            if self.unpack is None:
+                arguments = (req.msg,)
+            else:
+                arguments = self.unpack(wire.arguments)
             if self.executor is not None:
                 call = functools.partial(self.handler, server, req, *arguments)
                 return self._follow(server, req, _run_elsewhere(server, self.executor(), call))
             result = self.handler(server, req, *arguments)
-            # Ready replies and plain values, which are nearly all results, need no more looks.
-            if type(result) is not Message and type(result) not in _PLAIN and _is_pending(result):
+            kind = type(result)
+            # Ready replies and plain values are nearly all results; they need no more looks.
+            if kind is Message and result.name == self.name and result.mtype == _REPLY:
+                self._send_once(req, result.arguments)
+            elif kind in _PLAIN and self.reply_arguments is not None:
+                self._send_once(req, self.reply_arguments(result))
+            elif _is_pending(result):
                 return self._follow(server, req, result)
-            self._settle(req, result)
+            else:
+                self._settle(req, result)
         except AsyncReply:
             return None
         except BaseException as error:
@@ -244,15 +254,19 @@ def _status(value: Any) -> bytes | None:
     return _STATUSES.get(value) if isinstance(value, (str, bytes)) else None
 
 
+_REPLY = Message.REPLY
+
 #: Results of typed handlers that are values for sure.
-_PLAIN = frozenset([type(None), bool, int, float, str, bytes])
+_PLAIN = frozenset([bool, int, float, str, bytes])
 
 
 def _is_pending(result: Any) -> bool:
     if isinstance(result, Sent):
         return False
-    return isinstance(result, asyncio.Future) or inspect.isawaitable(result) or (
-        hasattr(result, "add_done_callback") and hasattr(result, "result")
+    return (
+        isinstance(result, asyncio.Future)
+        or inspect.isawaitable(result)
+        or (hasattr(result, "add_done_callback") and hasattr(result, "result"))
     )
 
 

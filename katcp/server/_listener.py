@@ -7,6 +7,7 @@ import inspect
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado.ioloop import IOLoop
@@ -117,7 +118,7 @@ class KATCPServer:
         try:
             self._sockets = bind_sockets(
                 port,
-                host or None,  # type: ignore[arg-type]  # None: all interfaces
+                host or None,  # None: all interfaces
                 backlog=self.BACKLOG,
             )
         except OSError as error:
@@ -254,9 +255,7 @@ class KATCPServer:
 
     def _refuse(self, connection: ClientConnection, error: BaseException) -> None:
         """Tell a client that it cannot be served, and close."""
-        self._logger.error(
-            "on_client_connect of %s failed", connection.address, exc_info=error
-        )
+        self._logger.error("on_client_connect of %s failed", connection.address, exc_info=error)
         text = f"Device error initialising connection {type(error).__name__}: {error}"
         connection.inform(self._device.create_log_inform("error", text, "root"))
         self.connections.pop(connection, None)
@@ -319,18 +318,15 @@ class KATCPServer:
                 await asyncio.wait([future], timeout=self.DISCONNECT_TIMEOUT)
         connection.close()
         # The peer has a bounded time to take what waits; closing a transport waits for ever.
-        deadline = self.asyncio_loop.time() + self.DISCONNECT_TIMEOUT
-        while connection.unsent and self.asyncio_loop.time() < deadline:
-            await asyncio.sleep(0.005)
-        if connection.unsent:
+        if not await connection.until_lost(self.DISCONNECT_TIMEOUT):
             connection.transport.abort()
+            await connection.until_lost(self.DISCONNECT_TIMEOUT)
         self.connections.pop(connection, None)
 
-    def start_message(
-        self, connection: ClientConnection, event: WireMessage | KatcpSyntaxError
-    ) -> bool:
-        """Begin to handle a message or a syntax error; true: hold back the next one."""
-        return self._device.start_message(connection, event)
+    @property
+    def start_message(self) -> Callable[[ClientConnection, WireMessage | KatcpSyntaxError], bool]:
+        """What begins to handle a message or a syntax error; true: hold back the next one."""
+        return self._device.start_message
 
     # -- sending to all -----------------------------------------------------------------
 

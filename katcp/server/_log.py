@@ -129,9 +129,7 @@ class DeviceLogger:
 
     def _send(self, level: int, text: str, name: str, timestamp: float | None) -> None:
         server = self._device_server
-        server.mass_inform(
-            server.create_log_inform(self.level_name(level), text, name, timestamp)
-        )
+        server.mass_inform(server.create_log_inform(self.level_name(level), text, name, timestamp))
 
     def trace(self, msg: object, *args: object, **kwargs: Any) -> None:
         """Log everything there is to know."""
@@ -214,5 +212,5 @@ def log_inform(
 ) -> Message:
     """Make a ``#log`` inform: level, time, logger name, text."""
     when = time.time() if timestamp is None else timestamp
-    stamp = "%.6f" % when if major >= 5 else "%d" % round(when * 1000)
+    stamp = f"{when:.6f}" if major >= 5 else f"{when * 1000:.0f}"
     return Message.inform("log", level_name, stamp, name, text)

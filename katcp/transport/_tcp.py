@@ -56,9 +56,7 @@ class LineConnection(asyncio.BufferedProtocol):
         "write_blocked",
     )
 
-    def __init__(
-        self, pump: Pump, max_line: int, max_backlog: int, stall_timeout: float
-    ) -> None:
+    def __init__(self, pump: Pump, max_line: int, max_backlog: int, stall_timeout: float) -> None:
         self.pump = pump
         self.parser = StreamParser(max_line)
         self.max_backlog = max_backlog
@@ -75,19 +73,19 @@ class LineConnection(asyncio.BufferedProtocol):
     # -- for subclasses -----------------------------------------------------------------
 
     def opened(self) -> None:
-        """The connection is there."""
+        """Begin, now that the connection is there."""
 
     def received(self, events: list[WireMessage | KatcpSyntaxError]) -> None:
         """Messages and errors, in the order of the stream."""
 
     def lost(self, reason: str) -> None:
-        """The connection is gone; nothing can be sent any more."""
+        """End: the connection is gone, and nothing can be sent any more."""
 
     def writable(self) -> None:
-        """The writer takes bytes again after having been blocked."""
+        """Go on: the writer takes bytes again after having been blocked."""
 
     def overrun(self) -> None:
-        """A line has grown to several times the limit: give the connection up."""
+        """Give the connection up: a line has grown to several times the limit."""
         self.abort("Line too long")
 
     # -- sending ------------------------------------------------------------------------
@@ -119,9 +117,7 @@ class LineConnection(asyncio.BufferedProtocol):
         self._written += len(data)
         self.transport.write(data)
         if self.write_blocked and self.unsent > self.max_backlog:
-            self.abort(
-                f"Client too slow: more than {self.max_backlog} bytes wait to be sent"
-            )
+            self.abort(f"Client too slow: more than {self.max_backlog} bytes wait to be sent")
 
     @property
     def unsent(self) -> int:

@@ -34,7 +34,7 @@ class BasicRequests(DeviceProtocol):
     """Requests about the server itself."""
 
     def request_help(self, req: Any, msg: Message) -> Any:
-        """Describe the requests that this device has.
+        r"""Describe the requests that this device has.
 
         Parameters
         ----------
@@ -59,7 +59,7 @@ class BasicRequests(DeviceProtocol):
         ::
 
             ?help watchdog
-            #help watchdog Check\\_that\\_the\\_server\\_answers.
+            #help watchdog Check\_that\_the\_server\_answers.
             !help ok 1
         """
         if not msg.arguments:

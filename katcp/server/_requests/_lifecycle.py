@@ -12,7 +12,7 @@ class LifecycleRequests(DeviceProtocol):
     """Requests that end or restart the server."""
 
     def request_halt(self, req: Any, msg: Message) -> Any:
-        """Stop the server, after this reply.
+        r"""Stop the server, after this reply.
 
         Returns
         -------
@@ -24,7 +24,7 @@ class LifecycleRequests(DeviceProtocol):
 
             ?halt
             !halt ok
-            #disconnect Device\\_server\\_shutting\\_down.
+            #disconnect Device\_server\_shutting\_down.
         """
         assert self.ioloop is not None
         self.ioloop.add_callback(self.stop)

@@ -16,7 +16,7 @@ class SensorRequests(DeviceProtocol):
     """Requests about sensors and their readings."""
 
     def request_sensor_list(self, req: Any, msg: Message) -> Any:
-        """List sensors.
+        r"""List sensors.
 
         Parameters
         ----------
@@ -46,7 +46,7 @@ class SensorRequests(DeviceProtocol):
         ::
 
             ?sensor-list psu.voltage
-            #sensor-list psu.voltage PSU\\_voltage. V float 0.0 5.0
+            #sensor-list psu.voltage PSU\_voltage. V float 0.0 5.0
             !sensor-list ok 1
         """
         sensors = self._matching_sensors(msg)
