@@ -1,5 +1,6 @@
-"""Sensors, their readings, and when these are reported. No loop, no thread, no clock but the
-wall clock for timestamps.
+"""Sensors, their readings, and when these are reported.
+
+No loop, no thread, and no clock but the wall clock, for timestamps.
 """
 
 from katcp.sensors._reading import (

@@ -150,7 +150,8 @@ class Sensor:
             word = ensure_native_str(default)
             if word not in self._words:
                 raise ValueError(
-                    f"Default {word!r} of discrete sensor {self.name!r} is not one of {self.params}."
+                    f"Default {word!r} of discrete sensor {self.name!r} is not one of "
+                    f"{self.params}."
                 )
             return word
         if default is not None:

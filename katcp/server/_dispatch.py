@@ -25,14 +25,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("katcp.server")
 
-_STATUSES = {
-    "ok": b"ok",
-    "fail": b"fail",
-    "invalid": b"invalid",
-    b"ok": b"ok",
-    b"fail": b"fail",
-    b"invalid": b"invalid",
-}
+# Two tables, since text and bytes in one would be compared with each other.
+_TEXT_STATUSES = {"ok": b"ok", "fail": b"fail", "invalid": b"invalid"}
+_STATUSES = frozenset(_TEXT_STATUSES.values())
 
 
 def blocking(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -251,7 +246,9 @@ def _text_of(error: BaseException) -> str:
 
 
 def _status(value: Any) -> bytes | None:
-    return _STATUSES.get(value) if isinstance(value, (str, bytes)) else None
+    if isinstance(value, str):
+        return _TEXT_STATUSES.get(value)
+    return value if isinstance(value, bytes) and value in _STATUSES else None
 
 
 _REPLY = Message.REPLY
