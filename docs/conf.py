@@ -33,6 +33,9 @@ autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_google_docstring = False
 napoleon_numpy_docstring = True
 napoleon_use_rtype = False
+napoleon_use_ivar = True
+# Requests say in their docstrings, which are the texts of ?help, what informs they send.
+napoleon_custom_sections = ["Informs"]
 
 
 class Door(SphinxDirective):
@@ -43,21 +46,34 @@ class Door(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Make the table."""
         module = importlib.import_module(self.arguments[0])
-        lines = [".. list-table::", "   :header-rows: 1", "   :widths: 35 65", ""]
-        lines += ["   * - Name", "     - Meaning"]
+        lines = ["| Name | Meaning |", "|---|---|"]
         for name in sorted(module.__all__, key=str.lower):
             value = getattr(module, name)
             documented = inspect.ismodule(value) or inspect.isclass(value) or callable(value)
-            text = inspect.getdoc(value) if documented else f"``{value!r}``"
+            text = inspect.getdoc(value) if documented else repr(value)
             first = (text or "").strip().partition("\n\n")[0].replace("\n", " ")
-            lines += [f"   * - ``{name}``", f"     - {first}"]
-        lines.append("")
+            if not documented:
+                first = f"`{first}`" if len(first) < 40 else f"a `{type(value).__name__}`"
+            escaped = first.replace("|", r"\|")
+            lines.append(f"| `{name}` | {escaped} |")
         node = nodes.container()
         self.state.nested_parse(StringList(lines, source=self.arguments[0]), 0, node)
         return node.children
 
 
+def skip_names_of_other_doors(
+    app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object
+) -> bool | None:
+    """Describe a class or function once, on the page of the module that it comes from."""
+    door = "katcp." + app.env.docname.rpartition("/")[2]
+    home = getattr(obj, "__module__", None) or door
+    if what == "module" and home.startswith("katcp.") and not f"{home}.".startswith(f"{door}."):
+        return True
+    return None
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx of the directive."""
     app.add_directive("door", Door)
+    app.connect("autodoc-skip-member", skip_names_of_other_doors)
     return {"parallel_read_safe": True}

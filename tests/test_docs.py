@@ -206,6 +206,10 @@ def test_every_limit_is_documented_with_its_default() -> None:
 
     text = (DOCS / "how-to" / "limits.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
-    parameters = inspect.signature(AsyncDeviceServer.__init__).parameters
-    limits = {name for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    limits = {
+        name
+        for cls in AsyncDeviceServer.__mro__
+        for name, parameter in inspect.signature(cls.__init__).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
     assert documented == limits

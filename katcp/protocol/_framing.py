@@ -193,7 +193,9 @@ class StreamParser:
             self.overrun += len(piece)
         elif self._held_size + len(piece) > self.max_line:
             self.overrun = self._held_size + len(piece)
-            excerpt = b"".join([*self._held, piece])[:60].decode("utf-8", "backslashreplace")
+            # No more of it than is there however the line was cut into pieces.
+            beginning = b"".join([*self._held, piece])[: min(60, self.max_line)]
+            excerpt = beginning.decode("utf-8", "backslashreplace")
             self._held.clear()
             self._held_size = 0
             result.append(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
 import inspect
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -260,8 +262,13 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
 
     def follow(self, pending: Any) -> asyncio.Future[Any]:
         """Return a future of the loop for whatever a handler returned that is not ready."""
+        if isinstance(pending, asyncio.Future):
+            return pending
         if isinstance(pending, concurrent.futures.Future):
             return asyncio.wrap_future(pending, loop=self.asyncio_loop)
+        if sys.version_info >= (3, 12) and inspect.iscoroutine(pending):
+            # A task may begin at once there: one that never has to wait is done when this returns: no turn of the loop is spent.
+            return asyncio.Task(pending, loop=self.asyncio_loop, eager_start=True)
         future: asyncio.Future[Any] = asyncio.ensure_future(pending, loop=self.asyncio_loop)
         return future
 
@@ -292,27 +299,18 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
             head = event.name if event.mid is None else bytes(to_message(event)).split(b" ")[0][1:]
             connection.send(b"!" + head + b" invalid Unknown\\_request.\n")
             return False
-        if event.mid is None and event.name in connection.midless:
-            # Their informs could not be told apart.
-            waiter = self._name_free(connection, event)
-            return self._hold_for(connection, waiter)
-        req = entry.start(self, connection, event)
-        if req is None or not entry.serial:
-            return False
-        return self._hold_for(connection, req.waiter)
-
-    def _name_free(self, connection: ClientConnection, event: WireMessage) -> asyncio.Future[None]:
-        async def wait_then_start() -> None:
-            while event.name in connection.midless:
-                waiters = [r.waiter for r in connection.requests if r.waiter is not None]
-                await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
-            entry = self._entry(event.name)
-            if entry is not None:
-                req = entry.start(self, connection, event)
-                if req is not None and entry.serial and req.waiter is not None:
-                    await req.waiter
-
-        return asyncio.ensure_future(wait_then_start())
+        if event.mid is None and (other := connection.midless.get(event.name)) is not None:
+            # Their informs could not be told apart, so this one waits for that one.
+            connection.put_back(event)
+            req = other
+        else:
+            started = entry.start(self, connection, event)
+            if started is None or not entry.serial:
+                return False
+            req = started
+        connection.hold()
+        req.on_done = connection.proceed
+        return True
 
     def _hold_for(self, connection: ClientConnection, pending: Any) -> bool:
         """Hold the connection's next message back until `pending` is done."""
@@ -397,9 +395,11 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
         if not self.running():  # tests call handlers of servers that were never started
             self.asyncio_loop = asyncio.get_running_loop()
         req = entry.start(self, sink, _WireView(msg))
-        if req is None or not entry.serial or req.waiter is None:
+        if req is None or not entry.serial:
             return SENT
-        return req.waiter
+        done: asyncio.Future[None] = self.asyncio_loop.create_future()
+        req.on_done = functools.partial(_resolve, done)
+        return done
 
     def handle_inform(self, connection: Any, msg: Message) -> Any:
         """Call the handler of an inform that a client sent; unknown ones are ignored."""
@@ -503,7 +503,7 @@ class _MessageSink:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self.requests: set[Any] = set()
-        self.midless: set[bytes] = set()
+        self.midless: dict[bytes, Any] = {}
 
     def send(self, line: bytes) -> None:
         """Pass on lines as messages."""
@@ -515,8 +515,19 @@ class _MessageSink:
             else:
                 self._connection.reply_inform(message, request)
 
+    def finish(self, req: ClientRequestConnection, answer: Callable[[], None]) -> None:
+        """Send the answer to a request that took its time."""
+        answer()
+        if req.on_done is not None:
+            req.on_done()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 __all__ = ["AsyncReply", "DeviceServerBase"]

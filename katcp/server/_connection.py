@@ -7,7 +7,7 @@ import collections
 import logging
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from katcp.errors import KatcpSyntaxError
@@ -116,8 +116,8 @@ class ClientConnection(LineConnection):
         self._gone: asyncio.Event = asyncio.Event()
         #: Requests that have been started and not answered.
         self.requests: set[ClientRequestConnection] = set()
-        #: Names of those of them without a message id.
-        self.midless: set[bytes] = set()
+        #: Those of them without a message id, by name.
+        self.midless: dict[bytes, ClientRequestConnection] = {}
 
     # -- what devices call --------------------------------------------------------------
 
@@ -234,6 +234,10 @@ class ClientConnection(LineConnection):
         """Let the messages of this client wait until `proceed`."""
         self._busy = True
 
+    def put_back(self, event: WireMessage | KatcpSyntaxError) -> None:
+        """Have a message handled again, before those that wait."""
+        self._waiting.appendleft(event)
+
     def proceed(self) -> None:
         """Go on with messages that wait."""
         self._busy = False
@@ -242,13 +246,60 @@ class ClientConnection(LineConnection):
         elif self._waiting_paused:
             self._bound()
 
+    def finish(self, req: ClientRequestConnection, answer: Callable[[], None]) -> None:
+        """Send the answer to a request that took its time, and go on.
+
+        While further requests of this client wait, the answer waits for theirs, for as long as a
+        sensor update may; otherwise it is written at once.
+        """
+        self.begin_output()
+        try:
+            answer()
+            if req.on_done is not None:
+                req.on_done()
+        finally:
+            self.end_output(at_once=not self._waiting)
+
+    def _handle(self, events: list[WireMessage | KatcpSyntaxError]) -> None:
+        """Handle messages, of which none waited."""
+        start = self._server.start_message  # of the device, once for the batch
+        count = 0
+        deadline = 0.0
+        for event in events:
+            count += 1
+            if start(self, event):
+                break
+            if count % _SLICE_STEP == 0:
+                if self._slice_used_up(deadline):
+                    self.pump.loop.call_soon(self._go_on)
+                    break
+                deadline = deadline or time.monotonic() + TIME_SLICE
+        if count < len(events) and not self._closing:
+            self._waiting.extend(events[count:])
+            self._bound()
+
     def _go_on(self) -> None:
-        if self._busy or self._closing or self.write_blocked:
-            return
-        events = list(self._waiting)
-        self._waiting.clear()
-        self._handle(events)
+        """Handle messages that waited."""
+        start = self._server.start_message
+        waiting = self._waiting
+        count = 0
+        deadline = 0.0
+        while waiting and not (self._busy or self._closing or self.write_blocked):
+            count += 1
+            if start(self, waiting.popleft()):
+                break
+            if count % _SLICE_STEP == 0:
+                if self._slice_used_up(deadline):
+                    self.pump.loop.call_soon(self._go_on)
+                    break
+                deadline = deadline or time.monotonic() + TIME_SLICE
         self._bound()
+
+    def _slice_used_up(self, deadline: float) -> bool:
+        """Tell whether others should have a turn, or the writer should catch up first."""
+        if sum(map(len, self._lines)) > _SLICE_BYTES:
+            self.flush()
+        return self.write_blocked or bool(deadline and time.monotonic() > deadline)
 
     def _bound(self) -> None:
         """Read from the client only while it does not have too much waiting here."""
@@ -259,33 +310,6 @@ class ClientConnection(LineConnection):
         elif self._waiting_paused and not self._waiting:
             self._waiting_paused = False
             self.resume_reading()
-
-    def _handle(self, events: list[WireMessage | KatcpSyntaxError]) -> None:
-        start = self._server.start_message  # of the device, once for the batch
-        count = 0
-        deadline = 0.0
-        for event in events:
-            count += 1
-            if start(self, event):
-                self._busy = True
-            elif count % _SLICE_STEP or count == len(events):
-                continue
-            elif not self._slice_used_up(deadline):
-                deadline = deadline or time.monotonic() + TIME_SLICE
-                continue
-            if self._closing:
-                return
-            self._waiting.extendleft(reversed(events[count:]))
-            if not self._busy and not self.write_blocked:
-                self.pump.loop.call_soon(self._go_on)
-            self._bound()
-            return
-
-    def _slice_used_up(self, deadline: float) -> bool:
-        """Tell whether others should have a turn, or the writer should catch up first."""
-        if sum(map(len, self._lines)) > _SLICE_BYTES:
-            self.flush()
-        return self.write_blocked or bool(deadline and time.monotonic() > deadline)
 
     def stop_handling(self) -> None:
         """Handle nothing more of this client."""
@@ -318,17 +342,22 @@ class ClientRequestConnection:
         The request.
     """
 
-    __slots__ = ("_head", "_msg", "_name", "_wire", "answered", "client_connection", "waiter")
+    __slots__ = ("_head", "_msg", "_name", "_wire", "answered", "client_connection", "on_done")
 
     def __init__(self, client_connection: Any, name: str, head: bytes, wire: WireMessage) -> None:
         self.client_connection = client_connection
         self.answered = False
-        #: Future of whoever waits until the request has been dealt with.
-        self.waiter: asyncio.Future[None] | None = None
+        #: Called when a handler that took its time has ended.
+        self.on_done: Callable[[], None] | None = None
         self._name = name
         self._head = head  # name and id, as all lines about this request begin
         self._wire = wire
         self._msg: Message | None = None
+
+    @property
+    def has_mid(self) -> bool:
+        """Whether the request has a message id."""
+        return self._wire.mid is not None
 
     @property
     def msg(self) -> Message:

@@ -143,30 +143,22 @@ class Entry:
         self, server: DeviceServerBase, req: ClientRequestConnection, pending: Any
     ) -> ClientRequestConnection | None:
         """Wait for a handler's result."""
-        if isinstance(pending, asyncio.Future):
-            future: asyncio.Future[Any] = pending
-        else:
-            future = server.follow(pending)
-        if future.done():
+        future = server.follow(pending)
+        if future.done():  # a coroutine that never had to wait
             self._finished(server, req, future)
             return None
         connection = req.client_connection
         connection.requests.add(req)
-        midless = req._wire.mid is None  # noqa: SLF001  # of this package
-        if midless:
-            connection.midless.add(self.head)
-        req.waiter = server.asyncio_loop.create_future()
+        if not req.has_mid:
+            connection.midless[self.head] = req
         server.under_way[req] = future
 
         def finished(future: asyncio.Future[Any]) -> None:
-            del server.under_way[req]
+            server.under_way.pop(req, None)
             connection.requests.discard(req)
-            if midless:
-                connection.midless.discard(self.head)
-            self._finished(server, req, future)
-            waiter = req.waiter
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
+            if not req.has_mid:
+                connection.midless.pop(self.head, None)
+            connection.finish(req, functools.partial(self._finished, server, req, future))
 
         future.add_done_callback(finished)
         return req
@@ -177,7 +169,13 @@ class Entry:
         try:
             result = future.result()
             if _is_pending(result):  # a handler in a thread may return a future
-                self._follow(server, req, result)
+                on_done = req.on_done
+                req.on_done = None
+                again = self._follow(server, req, result)
+                if again is not None:
+                    again.on_done = on_done
+                elif on_done is not None:
+                    on_done()
             else:
                 self._settle(req, result)
         except AsyncReply:

@@ -104,6 +104,18 @@ class LineConnection(asyncio.BufferedProtocol):
             self._schedule = _LATER
             self.pump.flush_later(self)
 
+    def begin_output(self) -> None:
+        """Let what is sent wait for `end_output`."""
+        self._schedule = _SOON
+
+    def end_output(self, *, at_once: bool) -> None:
+        """Write what was sent since `begin_output`, or let it wait a moment for company."""
+        if at_once or not self._lines:
+            self.flush()
+        else:
+            self._schedule = _LATER
+            self.pump.flush_later(self)
+
     def flush(self) -> None:
         """Hand everything that waits to the operating system, or to its queue."""
         self._schedule = _IDLE

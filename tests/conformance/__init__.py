@@ -1,0 +1,1 @@
+"""What the protocol guidelines and the recordings of katcp-python ask of the whole."""

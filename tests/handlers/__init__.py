@@ -1,0 +1,1 @@
+"""Tests of katcp.handlers, a file for each room."""

@@ -1,0 +1,1 @@
+"""Tests of katcp.protocol, a file for each room."""

@@ -1,0 +1,1 @@
+"""Tests of katcp.sampling, a file for each room."""

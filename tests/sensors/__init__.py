@@ -1,0 +1,1 @@
+"""Tests of katcp.sensors, a file for each room."""
