@@ -267,7 +267,7 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
         if isinstance(pending, concurrent.futures.Future):
             return asyncio.wrap_future(pending, loop=self.asyncio_loop)
         if sys.version_info >= (3, 12) and inspect.iscoroutine(pending):
-            # A task may begin at once there: one that never has to wait is done when this returns: no turn of the loop is spent.
+            # A task may begin at once there, so that one that never waits is done here and now.
             return asyncio.Task(pending, loop=self.asyncio_loop, eager_start=True)
         future: asyncio.Future[Any] = asyncio.ensure_future(pending, loop=self.asyncio_loop)
         return future

@@ -202,7 +202,7 @@ class DeviceServer(
     def sorted_sensors(self) -> list[Sensor]:
         """Return the sensors by name."""
         if self._sorted is None or len(self._sorted) != len(self._sensors):
-            self._sorted = [self._sensors[name] for name in sorted(self._sensors)]
+            self._sorted = [sensor for _, sensor in sorted(self._sensors.items())]
         return self._sorted
 
     # -- requests that come and go ------------------------------------------------------

@@ -8,8 +8,10 @@ of this may block, so it is called in threads.
 from __future__ import annotations
 
 import platform
+import os
 import re
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -80,7 +82,7 @@ class SystemProbe:
 
     def read(self, now: float) -> list[Item]:
         """Return boot time, uptime, processes and names."""
-        uptime = max(0.0, _wall_clock() - psutil.boot_time())
+        uptime = max(0.0, time.time() - psutil.boot_time())
         system = f"{platform.system()} {platform.release()} {platform.machine()}"
         return [
             Item("boot-time", Sensor.timestamp, psutil.boot_time(), "Time of the last start"),
@@ -89,12 +91,6 @@ class SystemProbe:
             Item("system", Sensor.string, system, "Operating system, its release, the machine"),
             Item("processes", Sensor.integer, len(psutil.pids()), "Processes", "count"),
         ]
-
-
-def _wall_clock() -> float:
-    import time
-
-    return time.time()
 
 
 class ProcessorProbe:
@@ -182,19 +178,13 @@ class DiskProbe:
         """Return size and use of each disk."""
         items: list[Item] = []
         namer = Namer()
-        devices = set()
-        for part in psutil.disk_partitions(all=False):
-            options = part.opts.split(",")
-            # One disk may be mounted in many places, as containers do; the first will do.
-            if part.fstype in REMOTE or part.device in devices or "ro" in options:
-                continue
+        for place in _places():
             try:
-                use = psutil.disk_usage(part.mountpoint)
+                use = psutil.disk_usage(place)
             except OSError:
                 continue  # not for our eyes, or just unmounted
-            devices.add(part.device)
-            name = namer.name("disk", "root" if part.mountpoint == "/" else part.mountpoint)
-            items += self._disk(name, part.mountpoint, use)
+            name = namer.name("disk", "root" if place == "/" else place)
+            items += self._disk(name, place, use)
         return items
 
     def _disk(self, name: str, place: str, use: Any) -> list[Item]:
@@ -204,6 +194,21 @@ class DiskProbe:
             Item(f"{name}.free", Sensor.integer, use.free, f"Free space of {place}", "bytes"),
             Item(f"{name}.percent", Sensor.float, use.percent, f"Use of {place}", "%", limits),
         ]
+
+
+def _places() -> list[str]:
+    """Return where disks are mounted, each disk once."""
+    # In a container the root is no disk of psutil's list, and files may be mounts.
+    places = ["/"] if os.name == "posix" else []
+    devices = set()
+    for part in psutil.disk_partitions(all=False):
+        elsewhere = part.fstype in REMOTE or part.fstype.startswith("fuse.")
+        if elsewhere or part.device in devices or "ro" in part.opts.split(","):
+            continue
+        if part.mountpoint not in places and os.path.isdir(part.mountpoint):
+            places.append(part.mountpoint)
+        devices.add(part.device)
+    return places
 
 
 class NetworkProbe:
