@@ -54,16 +54,16 @@ class Device(AsyncDeviceServer):
     async def request_change(
         self, req: ClientRequestConnection, turns: int, updates: int, among: int
     ) -> None:
-        """Set `updates` sensors in each of the next `turns` turns of the loop."""
+        """Set `updates` of the first `among` sensors in each of the next `turns` loop turns."""
         self.changing = asyncio.create_task(self._change(turns, updates, among))
 
     async def _change(self, turns: int, updates: int, among: int) -> None:
-        sensors = self.devices
         for _ in range(turns):
-            for _ in range(updates):
-                self.position = (self.position + 1) % among
-                self.value = next_value(self.value)
-                sensors[self.position].set_value(self.value)
+            self.value = value = next_value(self.value)
+            start = self.position % among
+            self.position = start + updates
+            for sensor in self.devices[start : start + updates]:
+                sensor.set_value(value)
             await asyncio.sleep(0)
 
 

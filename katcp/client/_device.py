@@ -356,7 +356,7 @@ class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
             self._handling = None
             events, self._backlog = self._backlog or [], None
             self.handle_events(iter(events))
-            if self._handling is None and link is not None:
+            if link is not None and self._backlog is None:
                 link.resume_reading()
 
         handling.add_done_callback(go_on)

@@ -224,6 +224,9 @@ class ClientLife:
         try:
             while True:
                 link = await self._connect(pump)
+                if not self._started:
+                    # Before Python 3.12 `wait_for` may lose a cancellation.
+                    raise asyncio.CancelledError
                 if link is not None:
                     await asyncio.shield(link.gone)
                 if not self._auto_reconnect:

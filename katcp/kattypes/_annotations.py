@@ -185,13 +185,29 @@ def resolve_annotations(
         holder.__annotations__ = {name: annotation}
         try:
             hints = typing.get_type_hints(holder, global_names, local_names, include_extras=True)
+            resolved[name] = hints[name]
         except Exception as error:
-            raise TypeError(
-                f"{function.__qualname__}(): the annotation {annotation!r} of {name!r} cannot be "
-                f"resolved: {error}"
-            ) from error
-        resolved[name] = hints[name]
+            instance = _evaluate_instance(annotation, global_names, local_names)
+            if instance is None:
+                raise TypeError(
+                    f"{function.__qualname__}(): parameter {name!r}: the annotation "
+                    f"{annotation!r} cannot be resolved: {error}"
+                ) from error
+            resolved[name] = instance
     return resolved
+
+
+def _evaluate_instance(
+    annotation: Any, global_names: dict[str, Any], local_names: dict[str, Any]
+) -> KatcpType | None:
+    """Return the type that a string makes: Python 3.10 refuses annotations that are no classes."""
+    if not isinstance(annotation, str):
+        return None
+    try:
+        value = eval(annotation, global_names, local_names)
+    except Exception:
+        return None
+    return value if isinstance(value, KatcpType) else None
 
 
 def _is_filled(cell: types.CellType) -> bool:

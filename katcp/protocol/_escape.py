@@ -20,7 +20,7 @@ ESCAPE_LOOKUP: dict[bytes, bytes] = {
 }
 #: Byte -> the letter behind the backslash that stands for it.
 REVERSE_ESCAPE_LOOKUP: dict[bytes, bytes] = {
-    value: letter for letter, value in ESCAPE_LOOKUP.items() if value
+    value: letter for letter, value in ESCAPE_LOOKUP.items()
 }
 
 _MUST_ESCAPE = re.compile(rb"[\\ \0\n\r\x1b\t]")

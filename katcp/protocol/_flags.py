@@ -9,8 +9,6 @@ from typing import ClassVar
 
 _log = logging.getLogger("katcp.core")
 
-_VERSION = re.compile(rb"(\d{1,9})\.(\d{1,9})(?:-(.*))?", re.DOTALL)
-
 
 def _flag_set(flags: Iterable[object] | str | bytes | None) -> set[bytes]:
     if not flags:
@@ -65,11 +63,20 @@ class ProtocolFlags:
         5: STRATEGIES_V5,
     }
 
+    #: First versions that may have the flag.
+    REQUEST_TIMEOUT_HINTS_MIN_VERSION: ClassVar[tuple[int, int]] = (5, 1)
+    BULK_SET_SENSOR_SAMPLING_MIN_VERSION: ClassVar[tuple[int, int]] = (5, 1)
+
+    #: Text form; digits beyond the ninth are no version but an attack.
+    VERSION_RE: ClassVar[re.Pattern[bytes]] = re.compile(
+        rb"^(?P<major>\d{1,9})\.(?P<minor>\d{1,9})(-(?P<flags>.*))?$", re.DOTALL
+    )
+
     #: Flag -> the first version that may have it.
     _SINCE: ClassVar[dict[bytes, tuple[int, int]]] = {
         MESSAGE_IDS: (5, 0),
-        REQUEST_TIMEOUT_HINTS: (5, 1),
-        BULK_SET_SENSOR_SAMPLING: (5, 1),
+        REQUEST_TIMEOUT_HINTS: REQUEST_TIMEOUT_HINTS_MIN_VERSION,
+        BULK_SET_SENSOR_SAMPLING: BULK_SET_SENSOR_SAMPLING_MIN_VERSION,
     }
 
     def __init__(
@@ -145,11 +152,11 @@ class ProtocolFlags:
         Text of another form gives version 0.0 without flags. A flag that its version cannot
         have is dropped with a warning, so that the rest of what the device says still counts.
         """
-        match = _VERSION.fullmatch(version_str)
+        match = cls.VERSION_RE.fullmatch(version_str)
         if match is None:
             return cls(0, 0, set())
-        major, minor = int(match.group(1)), int(match.group(2))
-        flags = _flag_set(match.group(3))
+        major, minor = int(match.group("major")), int(match.group("minor"))
+        flags = _flag_set(match.group("flags"))
         impossible = {f for f in flags if (major, minor) < cls._SINCE.get(f, (0, 0))}
         if impossible:
             _log.warning(

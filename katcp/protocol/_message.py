@@ -231,6 +231,10 @@ class Message:
 
     __hash__ = None  # type: ignore[assignment]  # mutable, so unhashable
 
+    def format_argument(self, arg: object) -> bytes:
+        """Return `arg` as the bytes of an argument, before escaping, as the constructor does."""
+        return format_argument(arg)
+
     def format_args(self) -> bytes:
         """Return the arguments in wire form, separated by single spaces."""
         return b" ".join([escape(arg) for arg in self.arguments])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Protocol
 
 from katcp.compat import ensure_native_str
 from katcp.errors import KatcpTypeError
+from katcp.kattypes import KatcpType, Timestamp
 from katcp.protocol import escape
 from katcp.sensors import _reading as statuses
 from katcp.sensors._reading import Reading, status_names
@@ -18,8 +20,10 @@ from katcp.sensors._types import (
     INTEGER,
     LRU_ERROR,
     LRU_NOMINAL,
+    PYTHON_TYPES,
     SENSOR_TYPES,
     TIMESTAMP,
+    TYPE_NUMBERS,
     parse_params,
     parse_type,
     type_number,
@@ -83,6 +87,16 @@ class Sensor:
     LRU_ERROR: ClassVar[int] = LRU_ERROR
     LRU_VALUES: ClassVar[dict[int, bytes]] = {LRU_NOMINAL: b"nominal", LRU_ERROR: b"error"}
     LRU_CONSTANTS: ClassVar[dict[bytes, int]] = {b"nominal": LRU_NOMINAL, b"error": LRU_ERROR}
+
+    #: Type -> (how its values are read and written, first value).
+    SENSOR_TYPES: ClassVar[dict[int, tuple[type[KatcpType], Any]]] = {
+        number: (kind.kattype, kind.default) for number, kind in SENSOR_TYPES.items()
+    }
+    #: Name of a type -> type.
+    SENSOR_TYPE_LOOKUP: ClassVar[dict[str, int]] = TYPE_NUMBERS
+    #: Python types that may be given for a sensor type.
+    SENSOR_SHORTCUTS: ClassVar[dict[type, int]] = PYTHON_TYPES
+    TIMESTAMP_TYPE: ClassVar[KatcpType] = Timestamp()
 
     def __init__(
         self,
@@ -283,6 +297,24 @@ class Sensor:
         """Return the status of the present reading."""
         return self._reading.status
 
+    def _old_name(self, name: str) -> Any:
+        warnings.warn(
+            f"Sensor._{name} is deprecated: use read().{name}", DeprecationWarning, stacklevel=3
+        )
+        return getattr(self._reading, name)
+
+    @property
+    def _timestamp(self) -> Any:
+        return self._old_name("timestamp")
+
+    @property
+    def _status(self) -> Any:
+        return self._old_name("status")
+
+    @property
+    def _value(self) -> Any:
+        return self._old_name("value")
+
     def format_reading(self, reading: Sequence[Any], major: int = 5) -> tuple[bytes, bytes, bytes]:
         """Return (timestamp, status, value) of a reading as they go on the wire, unescaped.
 
@@ -411,7 +443,7 @@ class Sensor:
         ValueError
             If the timestamp or the value cannot be read.
         """
-        timestamp = SENSOR_TYPES[TIMESTAMP].kattype().unpack(raw_timestamp, major)
+        timestamp = self.TIMESTAMP_TYPE.unpack(raw_timestamp, major)
         status = statuses.STATUS_NAMES_RAW[raw_status]
         self.set(timestamp, status, self.parse_value(raw_value, major))
 

@@ -23,7 +23,7 @@ from katcp.kattypes import (
     Str,
     Timestamp,
 )
-from katcp.protocol import SEC_TS_KATCP_MAJOR, format_argument
+from katcp.protocol import format_argument
 
 INTEGER, FLOAT, BOOLEAN, LRU, DISCRETE, STRING, TIMESTAMP, ADDRESS = range(8)
 
@@ -157,7 +157,7 @@ SENSOR_TYPES: dict[int, SensorType] = {
 TYPE_NUMBERS: dict[str, int] = {kind.name: number for number, kind in SENSOR_TYPES.items()}
 
 #: Python types that may stand for a sensor type.
-_PYTHON_TYPES: dict[Any, int] = {int: INTEGER, float: FLOAT, str: STRING, bool: BOOLEAN}
+PYTHON_TYPES: dict[type, int] = {int: INTEGER, float: FLOAT, str: STRING, bool: BOOLEAN}
 
 
 def type_number(sensor_type: Any) -> int:
@@ -168,7 +168,7 @@ def type_number(sensor_type: Any) -> int:
     ValueError
         If there is no such type.
     """
-    number = _PYTHON_TYPES.get(sensor_type, sensor_type)
+    number = PYTHON_TYPES.get(sensor_type, sensor_type)
     if number not in SENSOR_TYPES:
         raise ValueError(f"Unknown sensor type {sensor_type!r}.")
     return int(number)
@@ -199,8 +199,3 @@ def parse_params(number: int, params: Sequence[bytes], major: int) -> list[Any]:
         kattype = SENSOR_TYPES[number].kattype()
         return [kattype.unpack(param, major) for param in params]
     return [Str().unpack(param, major) for param in params]
-
-
-def times_in_milliseconds(major: int) -> bool:
-    """Tell whether a protocol version has its times in milliseconds."""
-    return major < SEC_TS_KATCP_MAJOR

@@ -111,7 +111,7 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
         self._background: set[asyncio.Future[Any]] = set()
         self.asyncio_loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]
         for handler in self._request_handlers.values():
-            signature_of(handler)  # raises now, not at the first request, if it is ill-typed
+            signature_of(handler, type(self))  # raises now, not at the first request, if it is ill-typed
         # Subclasses may take over the handling of messages; only then are messages made for it.
         self._handles_wire = not any(
             getattr(type(self), name) is not getattr(DeviceServerBase, name)
@@ -133,6 +133,10 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
     def tb_limit(self) -> int:
         """Most frames of a handler's traceback that the client is sent."""
         return self._tb_limit
+
+    @tb_limit.setter
+    def tb_limit(self, limit: int) -> None:
+        self._tb_limit = limit
 
     # -- life ---------------------------------------------------------------------------
 

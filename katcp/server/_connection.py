@@ -26,13 +26,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("katcp.server")
 
-#: Messages of one client that wait their turn before its socket is no longer read.
+#: Messages of one client that wait their turn before its socket is no longer read, and the
+#: length of their arguments [bytes].
 MAX_WAITING = 256
+MAX_WAITING_BYTES = 1024 * 1024
 #: How long the messages of one client may keep the loop before others get a turn [s].
 TIME_SLICE = 0.01
 #: Messages between two looks at the clock, and bytes of output that are written on the way.
 _SLICE_STEP = 64
 _SLICE_BYTES = 64 * 1024
+#: State of a request that was answered by the server because its handler cannot end in time.
+ABANDONED = "abandoned"
 
 
 class Sent:
@@ -97,8 +101,10 @@ class ClientConnection(LineConnection):
         "_gone",
         "_server",
         "_waiting",
+        "_waiting_bytes",
         "_waiting_paused",
         "address",
+        "deferred",
         "midless",
         "requests",
     )
@@ -109,14 +115,17 @@ class ClientConnection(LineConnection):
         self.address = "unknown"
         self._busy = False
         self._waiting: collections.deque[Any] = collections.deque()
+        self._waiting_bytes = 0
         self._waiting_paused = False
         self._disconnect_called = False
         self._closing = False
         self._drained: asyncio.Future[None] | None = None
         self._gone: asyncio.Event = asyncio.Event()
-        #: Requests that have been started and not answered.
+        #: Requests whose handlers are under way.
         self.requests: set[ClientRequestConnection] = set()
-        #: Those of them without a message id, by name.
+        #: Requests whose handlers have ended and left the answer for later (`AsyncReply`).
+        self.deferred: set[ClientRequestConnection] = set()
+        #: Those of both that have no message id, by name.
         self.midless: dict[bytes, ClientRequestConnection] = {}
 
     # -- what devices call --------------------------------------------------------------
@@ -224,6 +233,9 @@ class ClientConnection(LineConnection):
             return
         if self._busy or self._waiting or self.write_blocked:
             self._waiting.extend(events)
+            for event in events:
+                if not isinstance(event, KatcpSyntaxError):
+                    self._waiting_bytes += sum(map(len, event.arguments))
             self._bound()
             return
         self._handle(events)
@@ -246,19 +258,30 @@ class ClientConnection(LineConnection):
         elif self._waiting_paused:
             self._bound()
 
-    def finish(self, req: ClientRequestConnection, answer: Callable[[], None]) -> None:
-        """Send the answer to a request that took its time, and go on.
+    def finish(self, req: ClientRequestConnection, answer: Callable[[], bool]) -> None:
+        """Send the answer to a request that took its time, and go on if there is one.
 
         While further requests of this client wait, the answer waits for theirs, for as long as a
         sensor update may; otherwise it is written at once.
         """
+        on_done, req.on_done = req.on_done, None
         self.begin_output()
         try:
-            answer()
-            if req.on_done is not None:
-                req.on_done()
+            if not answer():
+                req.on_done = on_done
+            elif on_done is not None:
+                on_done()
         finally:
             self.end_output(at_once=not self._waiting)
+
+    def answered(self, req: ClientRequestConnection) -> None:
+        """Take note that a deferred request has its answer."""
+        if req in self.deferred:
+            self.deferred.discard(req)
+            if self.midless.get(req.name) is req:
+                del self.midless[req.name]
+            if req.on_done is not None:
+                req.on_done()
 
     def _handle(self, events: list[WireMessage | KatcpSyntaxError]) -> None:
         """Handle messages, of which none waited."""
@@ -303,13 +326,15 @@ class ClientConnection(LineConnection):
 
     def _bound(self) -> None:
         """Read from the client only while it does not have too much waiting here."""
-        if len(self._waiting) > MAX_WAITING:
-            if not self._waiting_paused:
+        if len(self._waiting) > MAX_WAITING or self._waiting_bytes > MAX_WAITING_BYTES:
+            if not self._waiting_paused and self._waiting:
                 self._waiting_paused = True
                 self.pause_reading()
-        elif self._waiting_paused and not self._waiting:
-            self._waiting_paused = False
-            self.resume_reading()
+        if not self._waiting:
+            self._waiting_bytes = 0
+            if self._waiting_paused:
+                self._waiting_paused = False
+                self.resume_reading()
 
     def stop_handling(self) -> None:
         """Handle nothing more of this client."""
@@ -328,7 +353,16 @@ class ThreadsafeClientConnection(ClientConnection):
         if threading.get_ident() == server.ioloop_thread_id:
             super().send(line)
         else:
-            server.asyncio_loop.call_soon_threadsafe(super().send, line)
+            server.in_loop(super().send, line)
+
+    def answered(self, req: ClientRequestConnection) -> None:
+        """Take note that a deferred request has its answer; from any thread."""
+        self._server.in_loop(super().answered, req)
+
+    def flush_on_close(self) -> Any:
+        """Close once all that waits is written; from any thread."""
+        self._server.in_loop(super().flush_on_close)
+        return SENT
 
 
 class ClientRequestConnection:
@@ -346,8 +380,9 @@ class ClientRequestConnection:
 
     def __init__(self, client_connection: Any, name: str, head: bytes, wire: WireMessage) -> None:
         self.client_connection = client_connection
-        self.answered = False
-        #: Called when a handler that took its time has ended.
+        #: Whether the reply has been sent; `ABANDONED` if the server sent one in its place.
+        self.answered: bool | str = False
+        #: Called when a handler that took its time has ended, or a deferred answer is there.
         self.on_done: Callable[[], None] | None = None
         self._name = name
         self._head = head  # name and id, as all lines about this request begin
@@ -358,6 +393,11 @@ class ClientRequestConnection:
     def has_mid(self) -> bool:
         """Whether the request has a message id."""
         return self._wire.mid is not None
+
+    @property
+    def name(self) -> bytes:
+        """Name of the request."""
+        return self._wire.name
 
     @property
     def msg(self) -> Message:
@@ -378,6 +418,8 @@ class ClientRequestConnection:
             After the reply.
         """
         if self.answered:
+            if self.answered == ABANDONED:
+                return SENT
             raise RuntimeError(f"Cannot send inform for request {self.msg!r} after sending reply.")
         arguments = [format_argument(arg) for arg in args]
         self.client_connection.send(format_line(b"#" + self._head, arguments))
@@ -429,10 +471,20 @@ class ClientRequestConnection:
     def send_reply(self, arguments: Sequence[bytes]) -> Sent:
         """Send the reply, of arguments that are bytes already."""
         if self.answered:
+            if self.answered == ABANDONED:
+                return SENT
             raise RuntimeError(f"Reply to request {self.msg!r} already sent.")
         self.answered = True
         self.client_connection.send(format_line(b"!" + self._head, arguments))
+        if self.on_done is not None:
+            self.client_connection.answered(self)
         return SENT
+
+    def abandon(self) -> None:
+        """Answer in place of the handler, which does not go on; what it still sends is dropped."""
+        if not self.answered:
+            self.answered = ABANDONED
+            self.client_connection.send(b"!" + self._head + b" fail request_cancelled\n")
 
     def __repr__(self) -> str:
         return f"<ClientRequestConnection {self.msg!r} from {self.client_connection!r}>"

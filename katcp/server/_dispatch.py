@@ -8,6 +8,7 @@ task, no future, no message object unless it asks for one.
 from __future__ import annotations
 
 import asyncio
+import collections
 import functools
 import inspect
 import logging
@@ -47,10 +48,18 @@ def is_coroutine_handler(handler: Callable[..., Any]) -> bool:
     )
 
 
-def signature_of(handler: Callable[..., Any]) -> TypedSignature | None:
-    """Return the types of a handler in a server's table, or None if it takes (req, msg)."""
+def signature_of(
+    handler: Callable[..., Any], device_class: type[DeviceServerBase]
+) -> TypedSignature | None:
+    """Return the types of a handler in a server's table, or None if it takes (req, msg).
+
+    Annotations may name what is defined in the class, such as its enums.
+    """
     bound = getattr(handler, "katcp_bound", None)  # from DeviceServer.add_request
-    return TypedSignature.of(handler) if bound is None else TypedSignature.of(bound, leading=1)
+    if bound is not None:
+        return TypedSignature.of(bound, leading=1)
+    names = collections.ChainMap(*(dict(vars(base)) for base in device_class.__mro__))
+    return TypedSignature.of(handler, namespace=names)
 
 
 class Entry:
@@ -80,7 +89,7 @@ class Entry:
         self.name = name
         self.head = name.encode("ascii")
         self.handler = handler
-        signature = signature_of(handler)
+        signature = signature_of(handler, type(server))
         self.unpack = None if signature is None else signature.unpacker(server.major)
         self.reply_arguments = None if signature is None else signature.replier(server.major)
         self.serial = not getattr(handler, "_concurrent_reply", False)
@@ -134,7 +143,7 @@ class Entry:
             else:
                 self._settle(req, result)
         except AsyncReply:
-            return None
+            self._defer(req)
         except BaseException as error:
             self._fail(server, req, error)
         return None
@@ -142,11 +151,10 @@ class Entry:
     def _follow(
         self, server: DeviceServerBase, req: ClientRequestConnection, pending: Any
     ) -> ClientRequestConnection | None:
-        """Wait for a handler's result."""
+        """Wait for a handler's result. Returns the request, or None if it has been dealt with."""
         future = server.follow(pending)
         if future.done():  # a coroutine that never had to wait
-            self._finished(server, req, future)
-            return None
+            return None if self._finished(server, req, future) else req
         connection = req.client_connection
         connection.requests.add(req)
         if not req.has_mid:
@@ -165,26 +173,30 @@ class Entry:
 
     def _finished(
         self, server: DeviceServerBase, req: ClientRequestConnection, future: asyncio.Future[Any]
-    ) -> None:
+    ) -> bool:
+        """Send the reply that a future has; tell whether the handler is done with."""
         try:
             result = future.result()
             if _is_pending(result):  # a handler in a thread may return a future
-                on_done = req.on_done
-                req.on_done = None
-                again = self._follow(server, req, result)
-                if again is not None:
-                    again.on_done = on_done
-                elif on_done is not None:
-                    on_done()
-            else:
-                self._settle(req, result)
+                return self._follow(server, req, result) is None
+            self._settle(req, result)
         except AsyncReply:
-            pass
+            self._defer(req)
         except asyncio.CancelledError:
-            if not req.answered:
-                req.send_reply([b"fail", b"request_cancelled"])
+            req.abandon()
         except BaseException as error:
             self._fail(server, req, error)
+        return True
+
+    def _defer(self, req: ClientRequestConnection) -> None:
+        """Remember a request that is answered later, to answer it if the server is stopped."""
+        connection = req.client_connection
+        req.on_done = _nothing  # so that `send_reply` tells the connection
+        connection.deferred.add(req)
+        if not req.has_mid:
+            connection.midless[self.head] = req
+        if req.answered:  # by another thread, meanwhile
+            connection.answered(req)
 
     def _settle(self, req: ClientRequestConnection, result: Any) -> None:
         """Send the reply that a handler returned.
@@ -201,14 +213,14 @@ class Entry:
         elif isinstance(result, BaseException):
             # Futures of handlers may resolve with an exception instead of raising it.
             raise result
-        elif result is None and req.answered:
+        elif (result is None or isinstance(result, Sent)) and req.answered:
             return
         elif self.reply_arguments is not None:
             self._send_once(req, self.reply_arguments(result))
         elif isinstance(result, (tuple, list)) and result and _status(result[0]) is not None:
             self._send_once(req, [format_argument(value) for value in result])
         elif result is AsyncReply:
-            return
+            raise AsyncReply
         else:
             raise TypeError(
                 f"The handler of ?{self.name} returned {result!r}; "
@@ -216,7 +228,7 @@ class Entry:
             )
 
     def _send_once(self, req: ClientRequestConnection, arguments: list[bytes]) -> None:
-        if req.answered:
+        if req.answered is True:
             log.error("The handler of %r returned a second reply, which is dropped", req.msg)
             return
         req.send_reply(arguments)
@@ -237,6 +249,10 @@ class Entry:
         log.error("The handler of %r failed", req.msg, exc_info=error)
         if not req.answered:
             req.send_reply([b"fail", format_argument(exception_text(error, server.tb_limit))])
+
+
+def _nothing() -> None:
+    pass
 
 
 def _text_of(error: BaseException) -> str:
@@ -268,14 +284,14 @@ def _is_pending(result: Any) -> bool:
 def _run_elsewhere(
     server: DeviceServerBase, executor: Any, call: Callable[[], Any]
 ) -> asyncio.Future[Any]:
-    """Run `call` in an executor. Exceptions that would end its thread become results."""
+    """Run `call` in an executor. What it raises becomes its result."""
 
     def guarded() -> Any:
         try:
             return call()
-        except Exception:
-            raise
-        except BaseException as error:  # SystemExit and the like would end the thread
+        # A future cannot hold every exception: not StopIteration, and SystemExit or
+        # CancelledError would mean something else to whoever waits for it.
+        except BaseException as error:
             return error
 
     return server.asyncio_loop.run_in_executor(executor, guarded)

@@ -176,6 +176,20 @@ class KATCPServer:
         """Tell whether this is the thread of the server's loop."""
         return threading.get_ident() == self.ioloop_thread_id
 
+    def in_loop(self, function: Callable[..., object], *args: Any) -> None:
+        """Call `function` now, if this is the loop's thread, or else soon in the loop.
+
+        Where there is no loop any more, nothing is left that it could be for.
+        """
+        if threading.get_ident() == self.ioloop_thread_id:
+            function(*args)
+            return
+        try:
+            self.asyncio_loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            if not self.asyncio_loop.is_closed():
+                raise
+
     def stop(self, timeout: float | None = 1.0) -> ThreadsafeFuture:
         """Disconnect all clients and stop listening, and the loop if it is managed.
 
@@ -333,10 +347,8 @@ class KATCPServer:
     def mass_send_message(self, msg: Message) -> Sent:
         """Send a message to all clients; from any thread."""
         line = bytes(msg) + b"\n"
-        if self.in_ioloop_thread():
-            self.mass_send(line)
-        elif self._running.is_set():
-            self.asyncio_loop.call_soon_threadsafe(self.mass_send, line)
+        if self._running.is_set() or self.in_ioloop_thread():
+            self.in_loop(self.mass_send, line)
         return SENT
 
     def mass_send(self, line: bytes) -> None:

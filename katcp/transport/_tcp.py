@@ -43,6 +43,7 @@ class LineConnection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_buffer",
+        "_end",
         "_lines",
         "_schedule",
         "_stall_timer",
@@ -69,6 +70,7 @@ class LineConnection(asyncio.BufferedProtocol):
         self._schedule = _IDLE
         self._stall_timer: asyncio.TimerHandle | None = None
         self._written = 0
+        self._end: str | None = None  # why this side dropped the connection
 
     # -- for subclasses -----------------------------------------------------------------
 
@@ -142,12 +144,14 @@ class LineConnection(asyncio.BufferedProtocol):
             self.flush()
             self.closed = True
             self.transport.close()
+            self._limit_ending()
 
     def abort(self, reason: str) -> None:
         """Drop the connection at once; what waits is lost."""
         if self.transport is not None and not self.closed:
             _log.warning("Dropping connection to %s: %s", self.peer, reason)
             self.closed = True
+            self._end = reason
             self._lines.clear()
             self.transport.abort()
 
@@ -199,6 +203,7 @@ class LineConnection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """Close when the peer does, even half (called by the loop)."""
+        self._limit_ending()
         return False
 
     def pause_writing(self) -> None:
@@ -221,21 +226,22 @@ class LineConnection(asyncio.BufferedProtocol):
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
-        self.lost("Socket EOF" if exc is None else str(exc) or type(exc).__name__)
+        self.lost(self._end or ("Socket EOF" if exc is None else str(exc) or type(exc).__name__))
+
+    def _limit_ending(self) -> None:
+        """Do not wait for ever to write the rest: a transport that is closed does."""
+        if self.unsent and self._stall_timer is None:
+            self._watch_stall(-1)
 
     def _watch_stall(self, taken_before: int) -> None:
         """Drop a peer that has taken nothing since the last look."""
-        if self.closed and self.unsent == 0:
+        self._stall_timer = None
+        if not self.unsent:
             return
         taken = self._written - self.unsent
         if taken == taken_before:
-            _log.warning(
-                "Dropping connection to %s: Client too slow: took nothing for %g s",
-                self.peer,
-                self.stall_timeout,
-            )
-            self.closed = True
-            self.transport.abort()
+            self.closed = False  # it may be closing, which `abort` would take for closed
+            self.abort(f"Client too slow: took nothing for {self.stall_timeout:g} s")
             return
         self._stall_timer = self.pump.loop.call_later(self.stall_timeout, self._watch_stall, taken)
 

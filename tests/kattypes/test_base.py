@@ -69,20 +69,19 @@ def test_decoder_does_not_check_a_value_of_none():
     assert Maybe().decoder(5)(b"-") is None
 
 
-@pytest.mark.parametrize("packed", [None])
-def test_missing_value_needs_default_or_optional(packed):
-    with pytest.raises(ValueError, match="^No value or default given$"):
-        Int().unpack(packed)
-    assert Int(optional=True).unpack(packed) is None
-    assert Int(default=7).unpack(packed) == 7
-    assert Int(default=7, optional=True).unpack(packed) == 7
-    assert Int(default=0).unpack(packed) == 0
+def test_missing_value_needs_default_or_optional():
+    with pytest.raises(ValueError, match=r"^No value or default given$"):
+        Int().unpack(None)
+    assert Int(optional=True).unpack(None) is None
+    assert Int(default=7).unpack(None) == 7
+    assert Int(default=7, optional=True).unpack(None) == 7
+    assert Int(default=0).unpack(None) == 0
 
 
 def test_none_packs_as_default_or_not_at_all():
     assert Int(default=7).pack(None) == b"7"
     for kattype in (Int(), Int(optional=True), Str(), Str(optional=True)):
-        with pytest.raises(ValueError, match="^No value or default given$"):
+        with pytest.raises(ValueError, match=r"^No value or default given$"):
             kattype.pack(None)
 
 

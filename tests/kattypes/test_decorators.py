@@ -227,6 +227,7 @@ def test_functions_without_self():
 
 def test_callables_that_tell_nothing_of_their_parameters():
     assert request(Str(), Str())(max)("a", ask("x", "a", "b")) == "b"
+
     class Opaque:
         __signature__ = "none"
 

@@ -45,7 +45,9 @@ def test_timeout_hint_is_a_time(hint):
 
 def test_marks_may_stand_anywhere_in_the_stack():
     below = request(Int())(return_reply(Int())(concurrent_reply(request_timeout_hint(5)(fresh()))))
-    between = request(Int())(concurrent_reply(return_reply(Int())(request_timeout_hint(5)(fresh()))))
+    between = request(Int())(
+        concurrent_reply(return_reply(Int())(request_timeout_hint(5)(fresh())))
+    )
     above = concurrent_reply(request_timeout_hint(5)(return_reply(Int())(request(Int())(fresh()))))
     for marked in (below, between, above):
         assert marked._concurrent_reply is True

@@ -28,8 +28,7 @@ def test_float_round_trip(number):
         Float().unpack(Float().pack(number)),
         Float().decoder(5)(Float().encoder(5)(number)),
     ):
-        assert back == number or (math.isnan(back) and math.isnan(number))
-        assert math.copysign(1, back) == math.copysign(1, number)
+        assert repr(back) == repr(number)  # which tells -0.0 from 0.0, and finds nan equal
 
 
 @given(st.binary(max_size=6) | NUMBER_LIKE)
@@ -91,7 +90,7 @@ def test_w16_texts_show_bytes_literals():
 
 def test_more_digits_than_python_converts_are_an_ordinary_error():
     assert decode_integer(b"9" * 400) == 10**400 - 1
-    with pytest.raises(ValueError, match="^Could not parse value"):
+    with pytest.raises(ValueError, match=r"^Could not parse value"):
         decode_integer(b"1" * 100_000)
 
 

@@ -71,7 +71,7 @@ def test_other_results_are_refused(result):
 def test_number_of_values():
     with pytest.raises(ValueError, match=r"^Too many arguments to pack\.$"):
         make_reply("x", [Int()], ("ok", 1, 2), 5)
-    with pytest.raises(ValueError, match="^No value or default given$"):
+    with pytest.raises(ValueError, match=r"^No value or default given$"):
         make_reply("x", [Int()], ("ok",), 5)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from katcp.kattypes import StrictTimestamp, Timestamp, TimestampOrNow
 
 TODAY = 1_600_000_000.25
-TIMES = st.floats(0, 1e11)
+TIMES = st.floats(0, 1e10)
 
 
 @given(TIMES)
@@ -24,7 +24,8 @@ def test_timestamp_round_trip_to_the_microsecond(seconds):
 @example(0.0005)
 def test_timestamp_of_version_4_is_the_nearest_millisecond(seconds):
     raw = Timestamp().pack(seconds, major=4)
-    assert abs(int(raw) - Fraction(seconds) * 1000) <= Fraction(1, 2) + Fraction(1, 10**4)
+    # A float of 1e13 ms is good to a thousandth.
+    assert abs(int(raw) - Fraction(seconds) * 1000) <= Fraction(501, 1000)
     assert Timestamp().encoder(4)(seconds) == raw
     assert Timestamp().pack(Timestamp().unpack(raw, 4), major=4) == raw
 

@@ -52,9 +52,7 @@ class Device:
         DiscreteMulti(["a", "b", "c"]),
         Regex("[0-9]+:[0-9]+"),
     )
-    @return_reply(
-        Timestamp(), TimestampOrNow(), Address(), DiscreteMulti(["a", "b", "c"]), Str()
-    )
+    @return_reply(Timestamp(), TimestampOrNow(), Address(), DiscreteMulti(["a", "b", "c"]), Str())
     def request_kinds(self, req, ts, when, addr, multi, hhmm):
         return ("ok", ts, when, addr, multi, hhmm)
 

@@ -60,7 +60,7 @@ class HostDevice(AsyncDeviceServer):
             HardwareProbe(),
         ]
         self._busy: dict[str, asyncio.Future[Any]] = {}
-        self._complained: set[str] = set()
+        self._noted: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._threads: concurrent.futures.ThreadPoolExecutor | None = None
         super().__init__(*args, **kwargs)
@@ -85,7 +85,7 @@ class HostDevice(AsyncDeviceServer):
             try:
                 self._board.show(probe.group, probe.read(time.monotonic()), time.time())
             except Exception as error:
-                self._complain(probe, error)
+                self._note_trouble(probe, error)
         self._sum_up()
 
     # -- the background task ------------------------------------------------------------
@@ -131,21 +131,21 @@ class HostDevice(AsyncDeviceServer):
             future = self._busy[probe.group]
             if not future.done():
                 self._board.failed(probe.group, now)
-                self._complain(probe, TimeoutError("no answer from the system"))
+                self._note_trouble(probe, TimeoutError("no answer from the system"))
                 continue
             del self._busy[probe.group]
             try:
                 self._board.show(probe.group, future.result(), now)
-                self._complained.discard(probe.group)
+                self._noted.discard(probe.group)
             except Exception as error:
                 self._board.failed(probe.group, now)
-                self._complain(probe, error)
+                self._note_trouble(probe, error)
         self._sum_up()
 
-    def _complain(self, probe: Probe, error: Exception) -> None:
+    def _note_trouble(self, probe: Probe, error: Exception) -> None:
         """Log a failure once, not at every reading."""
-        if probe.group not in self._complained:
-            self._complained.add(probe.group)
+        if probe.group not in self._noted:
+            self._noted.add(probe.group)
             log.warning("Cannot read the %s: %s: %s", probe.group, type(error).__name__, error)
 
     def _sum_up(self) -> None:

@@ -7,8 +7,8 @@ of this may block, so it is called in threads.
 
 from __future__ import annotations
 
-import platform
 import os
+import platform
 import re
 import socket
 import time
@@ -82,7 +82,7 @@ class SystemProbe:
 
     def read(self, now: float) -> list[Item]:
         """Return boot time, uptime, processes and names."""
-        uptime = max(0.0, time.time() - psutil.boot_time())
+        uptime = round(max(0.0, time.time() - psutil.boot_time()), 1)
         system = f"{platform.system()} {platform.release()} {platform.machine()}"
         return [
             Item("boot-time", Sensor.timestamp, psutil.boot_time(), "Time of the last start"),
@@ -99,7 +99,7 @@ class ProcessorProbe:
     group = "processors"
 
     def __init__(self) -> None:
-        self._primed = False
+        self._before: list[tuple[float, float]] = []
 
     def read(self, now: float) -> list[Item]:
         """Return load averages, use and clock rate."""
@@ -114,11 +114,14 @@ class ProcessorProbe:
             yield Item(f"load.{minutes}min", Sensor.float, round(load, 3), text, limits=limits)
 
     def _use(self) -> Iterator[Item]:
-        cores: Sequence[float | None] = psutil.cpu_percent(percpu=True)
-        if not self._primed:
-            # The first call has nothing to compare with: what it returns means nothing.
-            cores = [None] * len(cores)
-            self._primed = True
+        # psutil.cpu_percent() remembers by thread what it compares with, and threads differ here.
+        times = [_busy_and_all(core) for core in psutil.cpu_times(percpu=True)]
+        before, self._before = self._before, times
+        cores = (
+            [share(now, then) for now, then in zip(times, before, strict=False)]
+            if len(before) == len(times)
+            else [None] * len(times)
+        )
         known = [use for use in cores if use is not None]
         total = round(sum(known) / len(known), 2) if known else None
         limits = below(CPU_WARN, CPU_ERROR)
@@ -136,6 +139,22 @@ class ProcessorProbe:
         if frequency is not None:
             text = "Clock rate of the processors"
             yield Item("cpu.frequency", Sensor.float, float(frequency.current), text, "MHz")
+
+
+def _busy_and_all(times: Any) -> tuple[float, float]:
+    """Return for how long a processor has been busy, and for how long it has been there [s]."""
+    # What guests take is part of what their host takes.
+    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    everything = sum(times) - guests
+    return everything - times.idle - getattr(times, "iowait", 0.0), everything
+
+
+def share(now: tuple[float, float], then: tuple[float, float]) -> float | None:
+    """Return the use of a processor between two times [%], or None if no time has passed."""
+    elapsed = now[1] - then[1]
+    if elapsed <= 0:
+        return None
+    return round(min(100.0, max(0.0, 100 * (now[0] - then[0]) / elapsed)), 1)
 
 
 class MemoryProbe:

@@ -38,9 +38,7 @@ def find_class(device: str) -> type[DeviceServerBase]:
     """
     if device in OWN:
         module_name, class_name = OWN[device]
-        found: type[DeviceServerBase] = getattr(
-            importlib.import_module(module_name), class_name
-        )
+        found: type[DeviceServerBase] = getattr(importlib.import_module(module_name), class_name)
         return found
     place, colon, class_name = device.rpartition(":")
     if not colon or not place or not class_name:

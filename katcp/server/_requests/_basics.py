@@ -13,18 +13,19 @@ from katcp.kattypes import (
     request,
 )
 from katcp.protocol import Message, ProtocolFlags, escape
+from katcp.server._base import DeviceServerBase
 from katcp.server._dispatch import signature_of
 from katcp.server._requests._lists import send_list
 from katcp.server._requests._types import DeviceProtocol
 
 
-def help_text(handler: Any) -> str:
+def help_text(handler: Any, device_class: type[DeviceServerBase]) -> str:
     """Return what ``?help`` says about a handler: its docstring, cleaned up.
 
     Handlers that are typed by annotations get a line that shows how to call them.
     """
     text = inspect.getdoc(handler) or ""
-    signature = signature_of(handler)
+    signature = signature_of(handler, device_class)
     if signature is not None and signature.usage:
         text = f"{text}\n\nParameters: {signature.usage}"
     return text.strip()
@@ -75,7 +76,7 @@ class BasicRequests(DeviceProtocol):
         handler = self._request_handlers[name]
         known = self._help_tails.get(name)
         if known is None or known[0] is not handler:
-            text = help_text(handler).encode("utf-8", "replace")
+            text = help_text(handler, type(self)).encode("utf-8", "replace")
             tail = b" " + name.encode() + b" " + escape(text) + b"\n"
             known = self._help_tails[name] = (handler, tail)
         return known[1]
