@@ -43,19 +43,23 @@ async def in_flight(job: Job, request: Callable[[], Awaitable[None]]) -> Result:
     }
 
 
-async def over_and_over(job: Job, once: Callable[[], Awaitable[None]]) -> Result:
-    """Do a thing once to warm up, then for ``job["seconds"]``; CPU time for each time."""
-    await once()
-    units = 0
-    cpu, start = time.process_time(), time.perf_counter()
-    while units == 0 or time.perf_counter() < start + job["seconds"]:
-        await once()
+async def over_and_over(
+    job: Job, begin: Callable[[], Awaitable[Any]], end: Callable[[Any], Awaitable[None]]
+) -> Result:
+    """Do a thing once to warm up, then for ``job["seconds"]``; CPU time for each time.
+
+    What `begin` returns is handed to `end`, which tidies up and does not count.
+    """
+    await end(await begin())
+    units, cpu, wall = 0, 0.0, 0.0
+    while units == 0 or wall < job["seconds"]:
+        cpu_before, start = time.process_time(), time.perf_counter()
+        made = await begin()
+        cpu += time.process_time() - cpu_before
+        wall += time.perf_counter() - start
         units += 1
-    return {
-        "cpu": time.process_time() - cpu,
-        "units": units,
-        "wall": time.perf_counter() - start,
-    }
+        await end(made)
+    return {"cpu": cpu, "units": units, "wall": wall}
 
 
 def run_job(jobs: dict[str, Callable[[Job], Awaitable[Result]]]) -> None:

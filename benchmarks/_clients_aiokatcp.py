@@ -17,15 +17,19 @@ async def requests(job: Job) -> Result:
         assert reply == [b"3"], reply
 
     result = await in_flight(job, add)
-    client.close()
-    await client.wait_closed()
+    await close(client)
     return result
 
 
-async def sync_list(job: Job) -> Result:
-    """Connect, list the sensors, make an object of each, close."""
+async def close(client: aiokatcp.Client) -> None:
+    client.close()
+    await client.wait_closed()
 
-    async def once() -> None:
+
+async def sync_list(job: Job) -> Result:
+    """Connect, list the sensors, make an object of each."""
+
+    async def begin() -> aiokatcp.Client:
         client = await aiokatcp.Client.connect("127.0.0.1", job["port"])
         _, informs = await client.request("sensor-list")
         sensors = aiokatcp.SensorSet()
@@ -40,27 +44,32 @@ async def sync_list(job: Job) -> Result:
                 )
             )
         assert len(sensors) == job["sensors"], len(sensors)
-        client.close()
-        await client.wait_closed()
+        return client
 
-    return await over_and_over(job, once)
+    return await over_and_over(job, begin, close)
 
 
 async def sync_subscribe(job: Job) -> Result:
-    """Connect, watch all sensors until each has its first value, close."""
+    """Connect, watch all sensors until each has its first value."""
 
-    async def once() -> None:
+    async def begin() -> aiokatcp.Client:
         client = await aiokatcp.Client.connect("127.0.0.1", job["port"])
         watcher = aiokatcp.SensorWatcher(client)
         client.add_sensor_watcher(watcher)
         await watcher.synced.wait()
         values = [sensor.value for sensor in watcher.sensors.values()]
         assert values == [20.5] * job["sensors"], len(values)
-        client.close()
-        await client.wait_closed()
+        return client
 
-    return await over_and_over(job, once)
+    return await over_and_over(job, begin, close)
 
 
 if __name__ == "__main__":
-    run_job({"requests": requests, "sync-list": sync_list, "sync-subscribe": sync_subscribe})
+    run_job(
+        {
+            "requests": requests,
+            "sync-list": sync_list,
+            "sync-objects": sync_list,  # an object of each is what it takes to have a list
+            "sync-subscribe": sync_subscribe,
+        }
+    )

@@ -227,7 +227,7 @@ class Answers:
         name, _, arguments = request.partition(b" ")
         self.peer = peer
         self.request = b"?%s[1]%s\n" % (name, b" " + arguments if arguments else b"")
-        self.end = b"\n!%s[1] ok " % name
+        self.end = b"!%s[1] ok " % name
         self.lines = informs + 1
 
     def once(self) -> None:
@@ -284,21 +284,33 @@ def listing(job: Job) -> Result:
 
 
 def bulk(job: Job) -> Result:
-    """Set ``event`` on many sensors in one request, over and over, per sensor."""
+    """Set ``event`` on many sensors in one request, then ``none``, over and over, per sensor."""
     peer = Peer(job["port"])
     names = sensor_names(job["sensors"])
-    request = b"sensor-sampling %s event" % ",".join(names).encode()
-    peer.socket.sendall(b"?%s\n" % request.replace(b" ", b"[1] ", 1))
-    got = []
-    while True:
-        line = peer.line()
-        if line.startswith(b"!"):
-            break
-        expect(line.startswith(b"#sensor-status "), f"inform: {line!r}")
-        got.append(line.split(b" ")[3].decode())
-    expect(line.startswith(b"!sensor-sampling[1] ok "), f"reply: {line[:100]!r}")
-    expect(got == names, f"first values: {len(got)}")
-    return measure(job, Answers(peer, request, len(names)).run)
+    listed = ",".join(names).encode()
+    peer.socket.sendall(b"?sensor-sampling[1] %s event\n" % listed)
+    got = [peer.line() for _ in range(len(names) + 1)]
+    expect(
+        got.pop() == b"!sensor-sampling[1] ok %s event" % listed,
+        "the reply, or that it comes after the first values",
+    )
+    expect(all(line.startswith(b"#sensor-status ") for line in got), f"inform: {got[0]!r}")
+    expect([line.split(b" ")[3].decode() for line in got] == names, "sensors of the first values")
+    peer.ok(b"sensor-sampling %s none" % listed)
+    begin = Answers(peer, b"sensor-sampling %s event" % listed, len(names))
+    end = Answers(peer, b"sensor-sampling %s none" % listed, 0)
+
+    def run(seconds: float) -> int:
+        until = time.perf_counter() + seconds
+        count = 0
+        while True:
+            begin.once()
+            end.once()
+            count += len(names)
+            if time.perf_counter() >= until:
+                return count
+
+    return measure(job, run)
 
 
 # -- sampling ------------------------------------------------------------------------------

@@ -164,7 +164,7 @@ def _run(
 
 
 def sample(scenario: Scenario, side: Side, uvloop: bool, cores: str) -> dict[str, float]:
-    """Take one sample with fresh processes; return its metrics (``cpu`` in µs a unit)."""
+    """Take one sample with fresh processes; return its metrics."""
     job = {
         "warm_up": 0.3 * scenario.seconds,
         "seconds": scenario.seconds,
@@ -183,8 +183,8 @@ def sample(scenario: Scenario, side: Side, uvloop: bool, cores: str) -> dict[str
     places = (other, tested) if scenario.client else (tested, other)
     with serving(server, places[0]) as (pid, port):
         result = _run(command, {**job, "pid": pid, "port": port}, places[1])
-    result["cpu"] = 1e6 * result["cpu"] / result["units"]
-    return result
+    seconds = result.pop("cpu") / result["units"]
+    return {**result, "cpu": 1e6 * seconds, "ms": 1e3 * seconds}
 
 
 def alternate(

@@ -34,7 +34,8 @@ class Scenario:
     job
         What the load generator, or the client program, is told.
     rows
-        What is taken from a sample: ``cpu`` is µs of CPU for each unit of work.
+        What is taken from a sample: ``cpu`` is µs of CPU for each unit of work, ``ms`` the
+        same in milliseconds.
     sensors
         Sensors of the server.
     client
@@ -104,10 +105,24 @@ def _events(clients: int, updates: int, goal: float) -> Scenario:
     )
 
 
-def _client(do: str, work: str, unit: str, goal: float, sensors: int = 0, **job: Any) -> Scenario:
-    name = f"client-{job['outstanding']}" if "outstanding" in job else f"client-{do}"
+def _client_requests(outstanding: int, goal: float) -> Scenario:
     return Scenario(
-        name, f"client: {work}", {"do": do, **job}, (Row("cpu", unit, goal),), sensors, True
+        f"client-{outstanding}",
+        f"client: ?add 1 2, {outstanding} outstanding",
+        {"do": "requests", "outstanding": outstanding},
+        (Row("cpu", "µs/request", goal),),
+        client=True,
+    )
+
+
+def _client_sync(kind: str, words: str, goal: float | None = None) -> Scenario:
+    return Scenario(
+        f"client-sync-{kind}",
+        f"client: sync of 10,000 sensors, {words}",
+        {"do": f"sync-{kind}"},
+        (Row("ms", "ms/sync", goal),),
+        10000,
+        client=True,
     )
 
 
@@ -155,8 +170,9 @@ SCENARIOS = (
         {"do": "idle", "connections": 1000, "burst": 50},
         (Row("memory", "kB/connection", 60), Row("cpu", "µs to accept", 30)),
     ),
-    _client("requests", "?add 1 2, 1 outstanding", "µs/request", 1.1, outstanding=1),
-    _client("requests", "?add 1 2, 100 outstanding", "µs/request", 4, outstanding=100),
-    _client("sync-list", "sync of 10,000 sensors, list", "µs/sync", 5, 10000),
-    _client("sync-subscribe", "sync of 10,000 sensors, subscribed", "µs/sync", 8, 10000),
+    _client_requests(1, 1.1),
+    _client_requests(100, 4),
+    _client_sync("list", "list", 5),
+    _client_sync("objects", "list, an object of each"),
+    _client_sync("subscribe", "subscribed", 8),
 )

@@ -39,6 +39,9 @@ class IOLoopManager:
         self._daemonic = False
         self._ioloop: IOLoop | None = None
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        #: What `stop` returned while that is under way; in a managed loop also afterwards.
+        self._stopping: ThreadsafeFuture | None = None
 
     def set_ioloop(self, ioloop: IOLoop | None = None, managed: bool | None = None) -> None:
         """Use `ioloop`, or the current one if None.
@@ -83,7 +86,10 @@ class IOLoopManager:
         if not self.managed:
             return
         if self._thread is not None and self._thread.is_alive():
-            raise RuntimeError("The managed IOLoop is already running.")
+            if self._stopping is None:
+                raise RuntimeError("The managed IOLoop is already running.")
+            self.join()  # it has been stopped and is about to end
+        self._stopping = None
         running = threading.Event()
         loop.add_callback(running.set)
         self._thread = threading.Thread(
@@ -102,8 +108,12 @@ class IOLoopManager:
         except Exception:
             self._logger.exception("The managed IOLoop ended with an error")
         finally:
-            self._ioloop = None
+            if self._ioloop is loop:
+                self._ioloop = None
             loop.close()
+            stopping = self._stopping
+            if stopping is not None and not stopping.done():
+                stopping.set_result(None)  # it ended by itself before it could be stopped
 
     def stop(
         self,
@@ -113,25 +123,36 @@ class IOLoopManager:
         """Run `callback` in the loop, await what it returns, then stop a managed loop.
 
         Callable from any thread. The future, which is thread-safe, has the callback's result.
+        While that is under way, a further call returns the same future.
         """
         done = ThreadsafeFuture()
-        loop = self._ioloop
-        if loop is None or (self.managed and self._thread is None):
-            done.set_result(None)
-            return done
+        with self._lock:
+            if self._stopping is not None and not self._stopping.done():
+                return self._stopping
+            loop = self._ioloop
+            if loop is None or (self.managed and self._thread is None) or _is_closed(loop):
+                done.set_result(None)
+                return done
+            self._stopping = done
 
         async def finish() -> None:
+            result = error = None
             try:
                 result = callback() if callback is not None else None
                 if result is not None:
                     result = await result
-            except BaseException as error:
-                done.set_exception(error)
+            except BaseException as raised:
+                error = raised
+            # Whoever hears that it is done may start again at once.
+            if self.managed:
+                self._ioloop = None
+                loop.stop()
             else:
+                self._stopping = None
+            if error is None:
                 done.set_result(result)
-            finally:
-                if self.managed:
-                    loop.stop()
+            else:
+                done.set_exception(error)
 
         loop.add_callback(finish)
         return done
@@ -143,6 +164,11 @@ class IOLoopManager:
             thread.join(timeout)
             if not thread.is_alive():
                 self._thread = None
+
+
+def _is_closed(loop: IOLoop) -> bool:
+    asyncio_loop: asyncio.AbstractEventLoop = loop.asyncio_loop  # type: ignore[attr-defined]
+    return asyncio_loop.is_closed()
 
 
 async def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:

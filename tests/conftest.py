@@ -20,10 +20,19 @@ from tornado.ioloop import IOLoop
 from tornado.platform.asyncio import BaseAsyncIOLoop
 
 
+class _VirtualLoop(async_solipsism.EventLoop):  # type: ignore[misc]  # has no annotations
+    """Takes callbacks before it runs, as Tornado hands them in."""
+
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:
+        if not self.is_running():
+            return self.call_soon(callback, *args, context=context)
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
+
 def _new_loop(virtual: bool) -> IOLoop:
     if not virtual:
         return IOLoop(make_current=False)
-    loop: IOLoop = BaseAsyncIOLoop(async_solipsism.EventLoop(), make_current=False)
+    loop: IOLoop = BaseAsyncIOLoop(_VirtualLoop(), make_current=False)
     loop.time = loop.asyncio_loop.time  # type: ignore[method-assign,attr-defined]
     return loop
 

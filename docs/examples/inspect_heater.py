@@ -16,7 +16,7 @@ async def main(host, port):
     async with client:
         await client.until_synced(timeout=5)
         target = await client.future_get_sensor("target")
-        client.set_sampling("target", "event")
+        await client.set_sampling("target", "event")
 
         reply, _informs = await client.simple_request("heat", 45.5)
         print(reply)

@@ -7,7 +7,7 @@ from katcp.inspecting_client import InspectingClientAsync
 async def main(host, port):
     async with InspectingClientAsync(host, port) as client:
         await client.until_synced(timeout=5)
-        client.set_sampling("target", "event")
+        await client.set_sampling("target", "event")
         async for sensor, reading in client.readings("target"):
             print(sensor.name, reading.value)
             if reading.value >= 20.0:

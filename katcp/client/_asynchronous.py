@@ -7,13 +7,21 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from katcp.aio import ExponentialRandomBackoff, timeout_error
-from katcp.client._device import DeviceClient, Event
+from katcp.aio import ExponentialRandomBackoff, WaitTimeout
+from katcp.client._device import LONG_LINE, DeviceClient, Event
 from katcp.client._heartbeat import Heartbeat
 from katcp.client._life import log
 from katcp.client._link import Link
-from katcp.client._owners import CallbackOwner, FutureOwner, MessageCallback, WireOwner, as_message
-from katcp.client._pending import Pending, PendingTable, mid_key
+from katcp.client._owners import (
+    Callbacks,
+    MessageCallback,
+    WireFuture,
+    as_message,
+    fail,
+    finish,
+    take_inform,
+)
+from katcp.client._pending import Pending, PendingTable, mid_key, request_line
 from katcp.errors import KatcpClientDisconnected, KatcpClientError, KatcpVersionError
 from katcp.protocol import INFORM, REPLY, Message, WireMessage, to_message
 
@@ -75,9 +83,16 @@ class AsyncClient(DeviceClient):
         # Told of every inform of a name before anything else is, also of those of a reply.
         self._wire_hooks: dict[bytes, list[WireHook]] = {}
         self._inform_hooks: dict[str, list[Callable[[Message], object]]] = {}
+        # Whether the device is known to support ids, so that requests can go out at once.
+        self._quick = False
         # Whether the methods that handle messages are those of this class, so that messages
         # need not be made of informs and replies that belong to requests.
         self._fast = False
+
+    @property
+    def request_timeout(self) -> float | None:
+        """Time limit of a request for which none is given [s]; None for none."""
+        return self._request_timeout
 
     # -- asking -------------------------------------------------------------------------
 
@@ -107,12 +122,38 @@ class AsyncClient(DeviceClient):
         is no reply in time, or no connection. It does fail with `ValueError` for a message id
         that is in use already.
         """
-        loop = self._own_loop()
+        loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
+        link = self._link
+        if (
+            not self._quick
+            or link is None
+            or link.closed
+            or msg.mid is not None
+            or use_mid is not None
+            or loop is not self._asyncio_loop
+        ):
+            try:
+                self._ask(self._own_loop(), msg, future, timeout, use_mid)
+            except ValueError as error:
+                future.set_exception(error)
+            return future
+        # What nearly every request comes to; the same as `_ask` and `_send_pending`, in one.
+        now = loop.time()
+        pending = Pending(msg, future, now, self._request_timeout if timeout is None else timeout)
+        pending.mid = mid = self._table.next_mid()
+        self._table.by_mid[mid] = pending
+        msg.mid = b"%d" % mid
+        pending.line = line = request_line(pending.name, msg)
+        if len(line) > LONG_LINE:
+            self.warn_of_long_line(line)
         try:
-            self._ask(loop, msg, FutureOwner(future), timeout, use_mid)
-        except ValueError as error:
-            future.set_exception(error)
+            link.send(line)
+        except KatcpClientError as error:
+            self._table.withdraw(pending)
+            fail(pending, error)
+        if pending.deadline < self._timer_at:
+            self._set_timer(pending.deadline, now)
         return future
 
     def wire_request(
@@ -126,7 +167,7 @@ class AsyncClient(DeviceClient):
         """
         loop = self._own_loop()
         future: asyncio.Future[WireResult] = loop.create_future()
-        self._ask(loop, msg, WireOwner(future), timeout, None)
+        self._ask(loop, msg, WireFuture(future), timeout, None)
         return future
 
     def callback_request(
@@ -153,7 +194,7 @@ class AsyncClient(DeviceClient):
         ValueError
             For a message id that is in use already.
         """
-        owner = CallbackOwner(self.call_back, reply_cb, inform_cb, tuple(user_data or ()))
+        owner = Callbacks(self.call_back, reply_cb, inform_cb, tuple(user_data or ()))
         self._ask(self._own_loop(), msg, owner, timeout, use_mid)
 
     def call_back(self, callback: MessageCallback, *args: object) -> None:
@@ -167,33 +208,26 @@ class AsyncClient(DeviceClient):
         self,
         loop: asyncio.AbstractEventLoop,
         msg: Message,
-        owner: FutureOwner,
+        owner: Any,
         timeout: float | None,
         use_mid: bool | None,
     ) -> None:
         now = loop.time()
-        pending = Pending(
-            msg.name.encode("ascii"),
-            owner,
-            now,
-            self._request_timeout if timeout is None else timeout,
-        )
+        pending = Pending(msg, owner, now, self._request_timeout if timeout is None else timeout)
         link = self._link
         if link is None or link.closed:
-            self._refuse(pending, msg, self._not_connected())
+            self._refuse(loop, pending, self._not_connected())
             return
         if self._flags is None:
-            pending.held = (msg, use_mid)
+            pending.use_mid = use_mid
             self._table.hold(pending)
         else:
-            self._send_pending(link, pending, msg, use_mid)
+            self._send_pending(link, pending, use_mid)
         if pending.deadline < self._timer_at:
             self._set_timer(pending.deadline, now)
 
-    def _send_pending(
-        self, link: Link, pending: Pending, msg: Message, use_mid: bool | None
-    ) -> None:
-        table = self._table
+    def _send_pending(self, link: Link, pending: Pending, use_mid: bool | None) -> None:
+        table, msg = self._table, pending.message
         if msg.mid is None:
             if self._server_supports_ids if use_mid is None else use_mid:
                 pending.mid = mid = table.next_mid()
@@ -204,9 +238,12 @@ class AsyncClient(DeviceClient):
             pending.mid = mid_key(msg.mid)
         if pending.mid is not None and not self._server_supports_ids:
             error = KatcpVersionError("Message IDs not supported by server")
-            self._refuse(pending, msg, error)
+            self._refuse(link.pump.loop, pending, error)
             return
-        pending.line = self._line(msg)
+        line = request_line(pending.name, msg)
+        if len(line) > LONG_LINE:
+            self.warn_of_long_line(line)
+        pending.line = line
         if table.add(pending):
             self._write(link, pending)
 
@@ -218,21 +255,17 @@ class AsyncClient(DeviceClient):
             link.send(pending.line)
         except KatcpClientError as error:
             self._table.withdraw(pending)
-            self._fail(pending, error, str(error))
+            fail(pending, error)
 
-    def _refuse(self, pending: Pending, msg: Message, error: KatcpClientError) -> None:
+    def _refuse(
+        self, loop: asyncio.AbstractEventLoop, pending: Pending, error: KatcpClientError
+    ) -> None:
         """Fail a request that was not sent, but not before the caller has its future."""
-        reply = Message.reply(msg.name, Message.FAIL, str(error), mid=msg.mid)
-        asyncio.get_running_loop().call_soon(pending.owner.fail, error, reply, [])
-
-    def _fail(self, pending: Pending, error: Exception, text: str) -> None:
-        name = pending.name.decode("ascii")
-        reply = Message.reply(name, Message.FAIL, text, mid=pending.mid)
-        pending.owner.fail(error, reply, pending.informs)
+        loop.call_soon(fail, pending, error)
 
     def _fail_all(self, error: KatcpClientError) -> None:
         for pending in self._table.clear():
-            self._fail(pending, error, str(error))
+            fail(pending, error)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -259,7 +292,7 @@ class AsyncClient(DeviceClient):
                 pending = by_mid.get(mid)  # type: ignore[arg-type]  # None is in no table
                 if pending is not None and pending.name == name:
                     del by_mid[mid]  # type: ignore[arg-type]
-                    pending.owner.finish(event, pending.informs)
+                    finish(pending, event)
                     continue
                 if mid is None and self._take_reply_without_id(name, event):
                     continue
@@ -282,11 +315,7 @@ class AsyncClient(DeviceClient):
             name = pending.name.decode("ascii")
             if name in self._inform_hooks:
                 self._run_inform_hooks(name, as_message(event))
-        tell = pending.owner.inform_callback
-        if tell is None:
-            pending.informs.append(event)
-        else:
-            tell(event)
+        take_inform(pending, event)
 
     def _take_reply_without_id(self, name: bytes, event: Any) -> bool:
         """Give a reply without id to its request, and send the next one of that name."""
@@ -303,7 +332,7 @@ class AsyncClient(DeviceClient):
             following = self._table.following(name)
             if following is not None and self._link is not None:
                 self._write(self._link, following)
-        pending.owner.finish(event, pending.informs)
+        finish(pending, event)
         return True
 
     def _nobody_cares(self, name: bytes) -> bool:
@@ -348,7 +377,7 @@ class AsyncClient(DeviceClient):
         else:
             pending = self._table.reply(name, mid_key(msg.mid))
             if pending is not None:
-                pending.owner.finish(msg, pending.informs)
+                finish(pending, msg)
                 return None
         return self._handle_unmatched(msg)
 
@@ -397,12 +426,8 @@ class AsyncClient(DeviceClient):
         if earliest < _INFINITY:
             self._set_timer(earliest, now)
         for pending in expired:
-            name = pending.name.decode("ascii")
-            self._fail(
-                pending,
-                timeout_error(pending.deadline - pending.started, f"the reply to ?{name}"),
-                f"Request {name} timed out after {now - pending.started:f} seconds.",
-            )
+            name, waited = pending.message.name, now - pending.started
+            fail(pending, WaitTimeout(f"Request {name} timed out after {waited:f} seconds."))
         link = self._link
         if link is None:
             return
@@ -431,15 +456,15 @@ class AsyncClient(DeviceClient):
     def protocol_known(self) -> None:
         """Send the requests that waited for this."""
         super().protocol_known()
+        self._quick = self._server_supports_ids
         link = self._link
         if link is None:
             return
         for pending in self._table.release():
-            msg, use_mid = pending.held
             try:
-                self._send_pending(link, pending, msg, use_mid)
+                self._send_pending(link, pending, pending.use_mid)
             except ValueError as error:
-                self._fail(pending, error, str(error))
+                fail(pending, error)
 
     def connection_received(self, events: list[Event]) -> None:
         """Handle what came."""
@@ -450,6 +475,7 @@ class AsyncClient(DeviceClient):
     def connection_closed(self, reason: str) -> None:
         """Fail all that is pending."""
         super().connection_closed(reason)
+        self._quick = False
         if self._heart is not None:
             self._heart.stop()
             self._heart = None

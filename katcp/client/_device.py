@@ -32,7 +32,7 @@ from katcp.protocol import (
 )
 
 #: A katcp-python device hangs up on lines longer than this [bytes].
-_LONG_LINE = 2 * 1024 * 1024
+LONG_LINE = 2 * 1024 * 1024
 
 Event = WireMessage | KatcpSyntaxError
 
@@ -257,19 +257,19 @@ class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
         if link is None or link.closed:
             raise self._not_connected()
         self._check_thread()
-        link.send(self._line(msg))
-
-    def _line(self, msg: Message) -> bytes:
-        """Return a message as a line; warn if it is a long one."""
         line = bytes(msg) + b"\n"
-        if len(line) > _LONG_LINE:
-            self._logger.warning(
-                "Sending a ?%s of %d bytes to %s; many devices hang up on lines above 2 MiB",
-                msg.name,
-                len(line),
-                self.bind_address_string,
-            )
-        return line
+        if len(line) > LONG_LINE:
+            self.warn_of_long_line(line)
+        link.send(line)
+
+    def warn_of_long_line(self, line: bytes) -> None:
+        """Log that a line may be too long for the device."""
+        self._logger.warning(
+            "Sending %r... of %d bytes to %s; many devices hang up on lines above 2 MiB",
+            line[:30],
+            len(line),
+            self.bind_address_string,
+        )
 
     def _not_connected(self) -> KatcpClientDisconnected:
         return KatcpClientDisconnected(f"Not connected to device {self.bind_address_string}")

@@ -46,7 +46,7 @@ class Link(LineConnection):
         With more than this unsent, further lines are refused [bytes].
     """
 
-    __slots__ = ("_first", "gone", "max_write_buffer_size", "owner")
+    __slots__ = ("_first", "_more", "gone", "max_write_buffer_size", "owner")
 
     def __init__(
         self, owner: LinkOwner, pump: Pump, max_line: int, max_write_buffer_size: int
@@ -58,6 +58,8 @@ class Link(LineConnection):
         self.gone: asyncio.Future[None] = pump.loop.create_future()
         # Whether nothing has been written since the last turn that we know of.
         self._first = True
+        # Whether lines need only be put to those that wait.
+        self._more = False
 
     @property
     def max_buffer_size(self) -> int:
@@ -86,6 +88,9 @@ class Link(LineConnection):
         KatcpClientError
             If too much waits to be sent already: the device does not read.
         """
+        if self._more:  # a flush is due, and nothing is in its way
+            self._lines.append(line)
+            return
         if self.closed:
             return  # its owner is about to be told
         if self.write_blocked and self.unsent > self.max_write_buffer_size:
@@ -97,11 +102,13 @@ class Link(LineConnection):
             self.transport.write(line)
         else:
             super().send(line)
+            self._more = not self.write_blocked
 
     def flush(self) -> None:
         """Hand everything that waits to the operating system, or to its queue."""
         super().flush()
         self._first = True
+        self._more = False
 
     def opened(self) -> None:
         """Tell the owner."""

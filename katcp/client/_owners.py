@@ -1,15 +1,20 @@
-"""Who a request belongs to, and how they are told of its informs and its reply.
+"""How those who made a request are told of its informs and its reply.
 
-Three ways: a future of messages, a future of what the parser yields, and callbacks.
+Three ways: a future of messages, a future of what the parser yields, and callbacks. The first two
+have no object beside the future: one request is one future, one entry in a table, and no more.
+(Plain futures, too: the interpreter has a quick way for them that subclasses do not get.)
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from katcp.client._pending import Pending
 from katcp.protocol import Message, to_message
+
+from_wire = Message.from_wire
+REPLY = Message.REPLY
 
 MessageCallback = Callable[..., object]
 
@@ -19,45 +24,17 @@ def as_message(event: Any) -> Message:
     return event if isinstance(event, Message) else to_message(event)
 
 
-class FutureOwner:
-    """The reply resolves a future, with messages; failures do so too."""
+class WireFuture:
+    """Marks a request whose future takes what the parser yields, and fails by exceptions."""
 
     __slots__ = ("future",)
 
-    #: Called with each inform; None to have them collected.
-    inform_callback: Callable[[Any], None] | None = None
-
-    def __init__(self, future: asyncio.Future[Any]) -> None:
+    def __init__(self, future: Any) -> None:
         self.future = future
 
-    def finish(self, reply: Any, informs: list[Any]) -> None:
-        """Take the reply."""
-        if not self.future.done():
-            self.future.set_result((as_message(reply), [as_message(i) for i in informs]))
 
-    def fail(self, error: Exception, reply: Message, informs: list[Any]) -> None:
-        """Take a failure: an exception, and the reply made up to say the same."""
-        self.finish(reply, informs)
-
-
-class WireOwner(FutureOwner):
-    """The reply resolves a future, as the parser yields it; a failure is its exception."""
-
-    __slots__ = ()
-
-    def finish(self, reply: Any, informs: list[Any]) -> None:
-        """Take the reply."""
-        if not self.future.done():
-            self.future.set_result((reply, informs))
-
-    def fail(self, error: Exception, reply: Message, informs: list[Any]) -> None:
-        """Take a failure."""
-        if not self.future.done():
-            self.future.set_exception(error)
-
-
-class CallbackOwner(FutureOwner):
-    """The informs and the reply are told to callbacks.
+class Callbacks:
+    """The callbacks of a request.
 
     Parameters
     ----------
@@ -68,7 +45,7 @@ class CallbackOwner(FutureOwner):
         Further arguments of both.
     """
 
-    __slots__ = ("_call_back", "_reply", "_user_data", "inform_callback")
+    __slots__ = ("_call_back", "_inform", "_reply", "_user_data")
 
     def __init__(
         self,
@@ -79,15 +56,58 @@ class CallbackOwner(FutureOwner):
     ) -> None:
         self._call_back = call_back
         self._reply = reply
+        self._inform = inform
         self._user_data = user_data
 
-        def tell(event: Any) -> None:
-            if inform is not None:
-                call_back(inform, as_message(event), *user_data)
-
-        self.inform_callback = tell
-
-    def finish(self, reply: Any, informs: list[Any]) -> None:
-        """Take the reply."""
+    def reply(self, event: Any) -> None:
+        """Pass the reply on."""
         if self._reply is not None:
-            self._call_back(self._reply, as_message(reply), *self._user_data)
+            self._call_back(self._reply, as_message(event), *self._user_data)
+
+    def inform(self, event: Any) -> None:
+        """Pass an inform on."""
+        if self._inform is not None:
+            self._call_back(self._inform, as_message(event), *self._user_data)
+
+
+def take_inform(pending: Pending, event: Any) -> None:
+    """Keep an inform until the reply comes, or pass it on."""
+    if type(pending.owner) is Callbacks:
+        pending.owner.inform(event)
+    elif pending.informs is None:
+        pending.informs = [event]
+    else:
+        pending.informs.append(event)
+
+
+def finish(pending: Pending, reply: Any) -> None:
+    """Tell the owner of a request its reply, which may be a message or as it came."""
+    owner, informs = pending.owner, pending.informs
+    kind = type(owner)
+    if kind is WireFuture:
+        if not owner.future.done():
+            owner.future.set_result((reply, informs or []))
+    elif kind is Callbacks:
+        owner.reply(reply)
+    elif not owner.done():
+        if type(reply) is not Message:
+            # Name and id are those of the request, if it has an id to be known by.
+            request = pending.message
+            if request.mid is None or pending.mid is None:
+                reply = as_message(reply)
+            else:
+                reply = from_wire(REPLY, request.name, reply.arguments, request.mid)
+        owner.set_result((reply, [as_message(i) for i in informs] if informs else []))
+
+
+def fail(pending: Pending, error: Exception) -> None:
+    """Tell the owner of a request that there will be no reply.
+
+    For all but `WireFuture` a reply is made up: ``!name[mid] fail TEXT``.
+    """
+    if type(pending.owner) is WireFuture:
+        if not pending.owner.future.done():
+            pending.owner.future.set_exception(error)
+        return
+    request = pending.message
+    finish(pending, Message.reply(request.name, Message.FAIL, str(error), mid=request.mid))

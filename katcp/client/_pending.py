@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from katcp.protocol import MAX_MID
+from katcp.protocol import MAX_MID, Message
 
 Mid = int | bytes
 
@@ -40,37 +40,66 @@ def mid_key(mid: Mid | str) -> Mid:
     return number if number <= MAX_MID else bytes(digits)
 
 
+_MUST_ESCAPE = Message.ESCAPE_RE.search
+
+
+def request_line(name: bytes, request: Message) -> bytes:
+    """Return the line of a request, with its end."""
+    arguments, mid = request.arguments, request.mid
+    # One search for all arguments; most need no escaping.
+    if b"" in arguments or _MUST_ESCAPE(b"".join(arguments)) is not None:
+        return bytes(request) + b"\n"
+    if mid is None:
+        return b"?" + b" ".join([name, *arguments]) + b"\n"
+    if not arguments:
+        return b"?%b[%b]\n" % (name, mid)
+    return b"?%b[%b] %b\n" % (name, mid, b" ".join(arguments))
+
+
 class Pending:
     """One request.
 
     Attributes
     ----------
     name : bytes
-    mid : int, bytes or None
-        Its id, as `mid_key` gives it.
-    line : bytes
-        Its wire form, for those that have to wait for their turn.
-    started, deadline : float
-        When it was made, and when it is given up (possibly never: infinity) [s].
-    informs : list
-        Informs of its reply so far.
-    held : object
-        What its owner has to remember of it until it can be sent.
+    message : Message
+        The request; `line` is its wire form, for those that have to wait for their turn.
     owner : object
         Whose it is; opaque here.
+    mid : int, bytes or None
+        Its id, as `mid_key` gives it.
+    started, deadline : float
+        When it was made, and when it is given up (possibly never: infinity) [s].
+    informs : list or None
+        Informs of its reply so far.
+    use_mid : bool or None
+        What its owner said about ids, for those that cannot be sent yet.
     """
 
-    __slots__ = ("deadline", "held", "informs", "line", "mid", "name", "owner", "started")
+    __slots__ = (
+        "deadline",
+        "informs",
+        "line",
+        "message",
+        "mid",
+        "name",
+        "owner",
+        "started",
+        "use_mid",
+    )
 
-    def __init__(self, name: bytes, owner: Any, started: float, timeout: float | None) -> None:
-        self.name = name
+    # Made for every request: nothing is set here that few of them need.
+    line: bytes
+    use_mid: bool | None
+
+    def __init__(self, message: Message, owner: Any, started: float, timeout: float | None) -> None:
+        self.name = message.name.encode("ascii")
+        self.message = message
         self.owner = owner
         self.started = started
         self.deadline = _INFINITY if timeout is None else started + timeout
         self.mid: Mid | None = None
-        self.line = b""
-        self.informs: list[Any] = []
-        self.held: Any = None
+        self.informs: list[Any] | None = None
 
 
 class PendingTable:

@@ -23,20 +23,22 @@ class PeriodGroup:
         self.period = period
         self.origin = origin
         self._members: dict[Subscriber, dict[Sensor, None]] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle
+        self.due = origin
         self._arm(origin)
 
     def _arm(self, now: float) -> None:
-        loop = self._groups.loop
-        self._timer = loop.call_at(next_tick(self.origin, self.period, now), self._tick)
+        self.due = next_tick(self.origin, self.period, now)
+        self._timer = self._groups.loop.call_at(self.due, self._tick)
 
     def _tick(self) -> None:
         major = self._groups.major
         for subscriber, sensors in self._members.items():
             tails = [sensor.wire_reading(major) for sensor in sensors]
             subscriber.send(b"#sensor-status" + b"#sensor-status".join(tails))
-        # A tick that came late by more than a period is not made up for.
-        self._arm(self._groups.loop.time())
+        # A tick that came late by more than a period is not made up for. One may also come a
+        # little early, where timers have a coarser clock than the loop; it must not come twice.
+        self._arm(max(self._groups.loop.time(), self.due))
 
     def add(self, subscriber: Subscriber, sensor: Sensor) -> None:
         """Report `sensor` to `subscriber` at every tick."""
@@ -49,9 +51,7 @@ class PeriodGroup:
         if not sensors:
             del self._members[subscriber]
         if not self._members:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._timer.cancel()
             self._groups.drop(self)
 
 
@@ -68,7 +68,7 @@ class PeriodGroups:
         limit = min(_SHARED_PHASE[0], period * _SHARED_PHASE[1])
         for group in self._groups.get(period, ()):
             # Only behind a tick, so that the next one is (nearly) a whole period away.
-            if (now - group.origin) % period <= limit:
+            if (now - group.origin) % period <= limit and group.due > now:
                 return group
         group = PeriodGroup(self, period, now)
         self._groups.setdefault(period, []).append(group)

@@ -13,6 +13,7 @@ strategies depend on when a client subscribed, and each has a sampler of its own
 from __future__ import annotations
 
 import asyncio
+import collections
 import threading
 from collections.abc import Iterable
 from typing import Any, Protocol
@@ -51,7 +52,7 @@ class _Subscription:
 class _Hub:
     """Everybody who samples one sensor."""
 
-    __slots__ = ("auto", "event", "event_last", "own", "sensor", "table", "used")
+    __slots__ = ("auto", "event", "event_last", "handed", "hops", "own", "sensor", "table", "used")
 
     def __init__(self, table: SamplingTable, sensor: Sensor) -> None:
         self.table = table
@@ -61,25 +62,43 @@ class _Hub:
         self.event_last: Any = None
         self.own: dict[Subscriber, _Subscription] = {}
         self.used = 0
+        #: Readings on their way here from other threads, and the last one of them.
+        self.hops: collections.deque[Reading] = collections.deque()
+        self.handed: Reading | None = None
 
     def update(self, sensor: Sensor, reading: Reading) -> None:
         """Take a new reading (observer call, in whatever thread set the sensor)."""
         table = self.table
-        if threading.get_ident() != table.thread:
-            table.loop.call_soon_threadsafe(self._report, reading)
-        else:
+        if threading.get_ident() == table.thread:
+            if self.hops:
+                self.catch_up()
             self._report(reading)
+            return
+        with table.lock:
+            # Threads may get here in another order than that in which they set the sensor; the
+            # last to be handed over has to be the one that stays.
+            present = sensor.reading
+            if present is self.handed:
+                return
+            self.handed = present
+            self.hops.append(present)
+        table.loop.call_soon_threadsafe(self.catch_up)
+
+    def catch_up(self) -> None:
+        """Report what other threads have set; in the loop."""
+        while self.hops:
+            self._report(self.hops.popleft())
 
     def _report(self, reading: Reading) -> None:
         line = None
         if self.event and event_differs(reading, self.event_last):
             self.event_last = reading
-            line = self._line(reading)
+            line = self.line_of(reading)
             for subscriber in self.event:
                 subscriber.send_later(line)
         if self.auto:
             if line is None:
-                line = self._line(reading)
+                line = self.line_of(reading)
             for subscriber in self.auto:
                 subscriber.send_later(line)
         if self.own:
@@ -93,14 +112,15 @@ class _Hub:
             assert sampler is not None
             if sampler.offer(now, reading):
                 if line is None:
-                    line = self._line(reading)
+                    line = self.line_of(reading)
                 subscription.subscriber.send_later(line)
                 sampler.sent(now, reading)
             if sampler.wake_at != subscription.wake_at:
                 subscription.wake_at = sampler.wake_at
                 table.alarm.watch(subscription)
 
-    def _line(self, reading: Reading) -> bytes:
+    def line_of(self, reading: Reading) -> bytes:
+        """Return the inform for a reading."""
         # Between a set in another thread and this call the sensor may have moved on; then the
         # reading that was handed over is the one to report.
         sensor = self.sensor
@@ -124,6 +144,7 @@ class SamplingTable:
         self.loop = loop
         self.major = major
         self.thread = threading.get_ident()
+        self.lock = threading.Lock()
         self.alarm = Alarm(loop, self._wake)
         self._periods = PeriodGroups(loop, major)
         self._hubs: dict[Sensor, _Hub] = {}
@@ -156,19 +177,24 @@ class SamplingTable:
                 hub = self._hubs[sensor] = _Hub(self, sensor)
             mine[sensor] = subscription = _Subscription(subscriber, hub, plan)
             hub.used += 1
-            reading = sensor.reading
-            tails.append(sensor.wire_reading(major))
             if kind == b"period":
+                tails.append(sensor.wire_reading(major))
                 if group is None:
                     group = self._periods.join(plan.shortest, now)
                 group.add(subscriber, sensor)
                 subscription.group = group
                 continue
+            # Attached before it is read: what another thread sets meanwhile is not missed.
             if not (hub.auto or hub.event or hub.own):
                 sensor.attach(hub)
-            if kind == b"event":
-                # The others' last report has this value and status as well, or they are being
-                # told of it at this moment.
+            elif hub.hops:
+                hub.catch_up()
+            reading = sensor.reading
+            tails.append(sensor.wire_reading(major))
+            if kind == b"event" and not (hub.event and event_differs(reading, hub.event_last)):
+                # The others' last report has this value and status as well. (It has not if
+                # another thread has set the sensor and they are still to be told of it. Then this
+                # client, who has been told, gets a state of its own.)
                 if not hub.event:
                     hub.event_last = reading
                 hub.event[subscriber] = None
@@ -190,6 +216,12 @@ class SamplingTable:
         mine = self._clients.pop(subscriber, {})
         for sensor, subscription in list(mine.items()):
             self._end(mine, sensor, subscription)
+
+    def close(self) -> None:
+        """End all strategies, and let go of sensors, clients and loop."""
+        for subscriber in list(self._clients):
+            self.clear(subscriber)
+        self.alarm.close()
 
     def drop_sensor(self, sensor: Sensor) -> None:
         """End all strategies on a sensor."""
@@ -216,6 +248,8 @@ class SamplingTable:
             hub.event.pop(subscriber, None)
             if hub.own.pop(subscriber, None) is not None:
                 self.alarm.forget(subscription)
+                # The alarm may keep the subscription until its time, but not the client.
+                del subscription.subscriber, subscription.hub
             if not (hub.auto or hub.event or hub.own):
                 sensor.detach(hub)
         if not hub.used:
@@ -227,7 +261,8 @@ class SamplingTable:
         sampler = subscription.sampler
         assert sampler is not None
         if sampler.wake(now):
-            sensor = subscription.hub.sensor
-            subscription.subscriber.send_later(_PREFIX + sensor.wire_reading(self.major))
-            sampler.sent(now, sensor.reading)
+            hub = subscription.hub
+            reading = hub.sensor.reading
+            subscription.subscriber.send_later(hub.line_of(reading))
+            sampler.sent(now, reading)
         subscription.wake_at = sampler.wake_at

@@ -60,6 +60,14 @@ class Alarm:
             heapq.heapify(self._heap)
             self._due = {id(sleeper): when for when, _, sleeper in sorted(self._heap, reverse=True)}
 
+    def close(self) -> None:
+        """Wake nobody any more."""
+        self._heap.clear()
+        self._due.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _arm(self) -> None:
         first = self._heap[0][0]
         if self._timer is not None:
@@ -69,8 +77,10 @@ class Alarm:
         self._timer = self._loop.call_at(first, self._ring)
 
     def _ring(self) -> None:
+        assert self._timer is not None
+        # Timers may run out a little early, by the coarseness of the clock they run on.
+        now = max(self._loop.time(), self._timer.when())
         self._timer = None
-        now = self._loop.time()
         heap = self._heap
         while heap and heap[0][0] <= now:
             when, _, sleeper = heapq.heappop(heap)

@@ -207,7 +207,8 @@ def difference_exceeds(reading: Reading, last: Reading, difference: Any) -> bool
     except (TypeError, OverflowError):
         return bool(value != old)
     if change == change:  # not NaN
-        return bool(change > difference)
+        # A difference may be infinite too.
+        return bool(change > difference or change == math.inf)
     return event_differs(reading, last)
 
 
@@ -335,9 +336,10 @@ class PeriodSampler(Sampler):
 
 def next_tick(origin: float, period: float, now: float) -> float:
     """Return the first time on the grid ``origin + k * period`` that lies after `now`."""
-    tick = origin + (math.floor((now - origin) / period) + 1) * period
+    count = math.floor((now - origin) / period) + 1
+    tick = origin + count * period
     # Rounding may have put it at or before now.
-    return tick if tick > now else tick + period
+    return tick if tick > now else origin + (count + 1) * period
 
 
 _SAMPLERS: dict[bytes, type[Sampler]] = {

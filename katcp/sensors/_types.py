@@ -122,6 +122,12 @@ def _format_address(value: Any) -> bytes:
     return _pack_address(value)
 
 
+def _check_address(value: Any) -> object:
+    if isinstance(value, numbers.Number):
+        raise TypeError(f"an address sensor takes a host and a port or None, not {value!r}")
+    return _format_address(value)
+
+
 def _accept(value: Any) -> object:
     return value
 
@@ -149,7 +155,7 @@ SENSOR_TYPES: dict[int, SensorType] = {
         _format_timestamp_v4,
     ),
     ADDRESS: SensorType(
-        "address", Address, Address.NULL, (), _format_address, _format_address, _format_address
+        "address", Address, Address.NULL, (), _check_address, _format_address, _format_address
     ),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from katcp.protocol import escape
 
@@ -44,9 +44,10 @@ class InterfaceAnnouncer:
             ``added``, ``removed`` or ``modified``.
         """
         before = self._changes.get((kind, name))
-        if before is not None and before != how:
-            # Removed and added again, or the other way about: clients have to look again.
-            how = "modified" if how != "removed" else "removed"
+        if before == "removed" and how == "added":
+            how = "modified"
+        elif before == "added" and how == "modified":
+            how = "added"  # no client knows it yet
         self._changes[kind, name] = how
         if self._timer is None:
             wait = self._last + QUIET_TIME - self._loop.time()
@@ -55,9 +56,23 @@ class InterfaceAnnouncer:
             else:
                 self._timer = self._loop.call_soon(self._announce)
 
-    def announced_by_hand(self) -> None:
-        """Forget what was to be announced: the device has just told everybody itself."""
-        self._changes.clear()
+    def announced_by_hand(self, arguments: Sequence[bytes] = ()) -> None:
+        """Forget what the device has just told everybody itself.
+
+        Parameters
+        ----------
+        arguments : sequence of bytes
+            Those of its ``#interface-changed``; a form that is not known means everything.
+        """
+        words = [argument.decode("utf-8", "replace") for argument in arguments]
+        if words and words[0] in ("sensor", "request") and len(words) > 1:
+            self._changes.pop((words[0], words[1]), None)
+            return
+        kinds = {"sensor-list": "sensor", "request-list": "request"}
+        kind = kinds.get(words[0]) if words else None
+        for change in list(self._changes):
+            if kind in (None, change[0]):
+                del self._changes[change]
 
     def stop(self) -> None:
         """Announce nothing more."""

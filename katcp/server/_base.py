@@ -32,7 +32,15 @@ from katcp.server._connection import (
     Sent,
     ThreadsafeClientConnection,
 )
-from katcp.server._dispatch import Entry, exception_text, signature_of
+from katcp.server._dispatch import (
+    Entry,
+    caught,
+    error_of,
+    exception_text,
+    is_coroutine_handler,
+    run_elsewhere,
+    signature_of,
+)
 from katcp.server._listener import KATCPServer
 from katcp.server._log import log_inform
 
@@ -94,10 +102,8 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
         self._logger = logger
         self._tb_limit = tb_limit
         self._server = KATCPServer(self, host, port, tb_limit, logger)
-        if max_line is not None:
-            self._server.max_line = max_line
-        if max_backlog is not None:
-            self._server.max_backlog = max_backlog
+        self._server.max_line = max_line
+        self._server.max_backlog = max_backlog
         self._server.stall_timeout = stall_timeout
         self._server.max_clients = max_clients
         self._server.coalesce = coalesce
@@ -109,6 +115,8 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
         #: Requests whose handlers are under way, with the futures of these.
         self.under_way: dict[ClientRequestConnection, asyncio.Future[Any]] = {}
         self._background: set[asyncio.Future[Any]] = set()
+        #: Messages that overridden methods have got and not passed on, by identity.
+        self._taken_over: dict[int, Message] = {}
         self.asyncio_loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]
         for handler in self._request_handlers.values():
             signature_of(handler, type(self))  # raises now, not at the first request, if it is ill-typed
@@ -234,6 +242,8 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
 
     def loop_stopping(self) -> None:
         """End what runs beside the loop (called by the socket side, in the loop)."""
+        for future in [*self.under_way.values(), *self._background]:
+            future.cancel()  # those of clients that are gone; the others have been already
         for executor in (self._handler_thread, self._handler_pool):
             if executor is not None:
                 executor.shutdown(wait=False)
@@ -249,7 +259,10 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
     def handler_thread(self) -> concurrent.futures.ThreadPoolExecutor:
         """Return the one thread for plain handlers."""
         if self._handler_thread is None:
-            self._handler_thread = concurrent.futures.ThreadPoolExecutor(1, "katcp-handlers")
+            # The loop is the current one there, so that a handler can make futures of it.
+            self._handler_thread = concurrent.futures.ThreadPoolExecutor(
+                1, "katcp-handlers", asyncio.set_event_loop, (self.asyncio_loop,)
+            )
         return self._handler_thread
 
     def handler_pool(self) -> concurrent.futures.ThreadPoolExecutor:
@@ -270,9 +283,11 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
             return pending
         if isinstance(pending, concurrent.futures.Future):
             return asyncio.wrap_future(pending, loop=self.asyncio_loop)
-        if sys.version_info >= (3, 12) and inspect.iscoroutine(pending):
-            # A task may begin at once there, so that one that never waits is done here and now.
-            return asyncio.Task(pending, loop=self.asyncio_loop, eager_start=True)
+        if inspect.iscoroutine(pending):
+            pending = caught(pending)
+            if sys.version_info >= (3, 12):
+                # A task may begin at once there, so that one that never waits is done here and now.
+                return asyncio.Task(pending, loop=self.asyncio_loop, eager_start=True)
         future: asyncio.Future[Any] = asyncio.ensure_future(pending, loop=self.asyncio_loop)
         return future
 
@@ -316,19 +331,25 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
         req.on_done = connection.proceed
         return True
 
-    def _hold_for(self, connection: ClientConnection, pending: Any) -> bool:
-        """Hold the connection's next message back until `pending` is done."""
+    def _hold_for(
+        self, connection: ClientConnection, pending: Any, message: Message | None = None
+    ) -> bool:
+        """Hold the connection's next message back until `pending` is done.
+
+        `message` is given if `pending` comes from an overridden method.
+        """
         if pending is None or isinstance(pending, Sent) or not inspect.isawaitable(pending):
             return False
-        future = asyncio.ensure_future(pending)
-        if future.done():
-            return False
+        future = self.follow(pending)
         self._background.add(future)
 
         def proceed(future: asyncio.Future[Any]) -> None:
             self._background.discard(future)
-            if not future.cancelled() and future.exception() is not None:
-                self._logger.error("Handling a message failed", exc_info=future.exception())
+            error = error_of(future)
+            if error is not None:
+                self._not_handled(connection, message, error)
+            elif message is not None:
+                self._taken_over.pop(id(message), None)
             connection.proceed()
 
         connection.hold()
@@ -336,11 +357,28 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
         return True
 
     def _start_taken_over(self, connection: ClientConnection, message: Message) -> bool:
+        """Hand a message to the methods that a subclass has overridden."""
+        self._taken_over[id(message)] = message
         try:
-            return self._hold_for(connection, self.on_message(connection, message))
-        except Exception:
-            self._logger.exception("Handling %r failed", message)
+            pending = self.on_message(connection, message)
+        except Exception as error:
+            self._not_handled(connection, message, error)
             return False
+        if self._hold_for(connection, pending, message):
+            return True
+        self._taken_over.pop(id(message), None)
+        return False
+
+    def _not_handled(
+        self, connection: ClientConnection, message: Message | None, error: BaseException
+    ) -> None:
+        """See to it that a request is answered that an overridden method has failed on."""
+        self._logger.error("Handling %r failed", message, exc_info=error)
+        if message is None or self._taken_over.pop(id(message), None) is None:
+            return  # it had been passed on to `handle_request`, which sees to the reply
+        if message.mtype == Message.REQUEST:
+            text = exception_text(error, self._tb_limit)
+            connection.reply(Message.reply_to_request(message, "fail", text), message)
 
     def _entry(self, name: bytes) -> Entry | None:
         """Return the handler of a request, ready to be called.
@@ -358,7 +396,7 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
         entry = self._entries[name] = Entry(self, text, handler)
         return entry
 
-    def _complain(self, connection: ClientConnection, error: KatcpSyntaxError) -> None:
+    def _complain(self, connection: ClientConnection, error: KatcpSyntaxError | str) -> None:
         """Tell a client, and only it, of a bad line; whatever the log level is."""
         text = str(error)
         if len(text) > _COMPLAINT:
@@ -388,6 +426,7 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
         future
             Done when the next message may be handled.
         """
+        self._taken_over.pop(id(msg), None)
         entry = self._entry(msg.name.encode("ascii"))
         sink: Any = connection
         if not isinstance(connection, ClientConnection):
@@ -397,31 +436,71 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
             connection.reply(Message.reply_to_request(msg, "invalid", "Unknown request."), msg)
             return SENT
         if not self.running():  # tests call handlers of servers that were never started
-            self.asyncio_loop = asyncio.get_running_loop()
-        req = entry.start(self, sink, _WireView(msg))
+            try:
+                self.asyncio_loop = asyncio.get_running_loop()
+            except RuntimeError:
+                pass  # plain handlers need none
+        if msg.mid is None and (other := sink.midless.get(entry.head)) is not None:
+            return self._after(other, connection, msg)
+        req = entry.start(self, sink, _WireView(msg), here=sink is not connection)
         if req is None or not entry.serial:
             return SENT
         done: asyncio.Future[None] = self.asyncio_loop.create_future()
         req.on_done = functools.partial(_resolve, done)
         return done
 
+    async def _after(self, other: ClientRequestConnection, connection: Any, msg: Message) -> None:
+        """Handle a request when one of the same name, of which neither has an id, is answered."""
+        done: asyncio.Future[None] = self.asyncio_loop.create_future()
+        on_done = other.on_done
+
+        def go_on() -> None:
+            _resolve(done)
+            if on_done is not None:
+                on_done()
+
+        other.on_done = go_on
+        await done
+        pending = self.handle_request(connection, msg)
+        if not isinstance(pending, Sent):
+            await pending
+
     def handle_inform(self, connection: Any, msg: Message) -> Any:
         """Call the handler of an inform that a client sent; unknown ones are ignored."""
         return self._call_handler(self._inform_handlers.get(msg.name), connection, msg)
 
     def handle_reply(self, connection: Any, msg: Message) -> Any:
-        """Call the handler of a reply that a client sent; unknown ones are ignored."""
-        return self._call_handler(self._reply_handlers.get(msg.name), connection, msg)
+        """Call the handler of a reply that a client sent; there is a complaint of unknown ones."""
+        handler = self._reply_handlers.get(msg.name)
+        if handler is None and isinstance(connection, ClientConnection):
+            self._complain(connection, f"Unexpected reply {msg.name!r}.")
+        return self._call_handler(handler, connection, msg)
 
     def _call_handler(self, handler: Handler | None, connection: Any, msg: Message) -> Any:
         if handler is None:
             self._logger.info("Nobody handles %r from a client", msg)
             return SENT
         try:
+            if (
+                self.has_handler_thread
+                and isinstance(connection, ClientConnection)
+                and not is_coroutine_handler(handler)
+            ):
+                call = functools.partial(handler, self, connection, msg)
+                return self._log_outcome(run_elsewhere(self, self.handler_thread(), call), msg)
             return handler(self, connection, msg)
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
             self._logger.exception("The handler of %r failed", msg)
             return SENT
+
+    async def _log_outcome(self, future: asyncio.Future[Any], msg: Message) -> None:
+        result = await future
+        if inspect.isawaitable(result) and not isinstance(result, Sent):
+            result = await self.follow(result)
+        if isinstance(result, BaseException):
+            self._logger.error("The handler of %r failed", msg, exc_info=result)
 
     # -- informs ------------------------------------------------------------------------
 
@@ -481,12 +560,15 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
 
     def abandon_requests(self, connection: ClientConnection) -> None:
         """Answer the requests of a client that are under way, since nobody will wait for them."""
-        for req in list(connection.requests):
-            if not req.answered:
-                req.send_reply([b"fail", b"request_cancelled"])
+        for req in [*connection.requests, *connection.deferred]:
+            req.abandon()
             future = self.under_way.get(req)
             if future is not None:
                 future.cancel()
+        connection.deferred.clear()
+
+    def client_gone(self, connection: ClientConnection) -> None:
+        """Forget a client, whatever `on_client_disconnect` did (called by the socket side)."""
 
 
 class _WireView:
@@ -507,6 +589,7 @@ class _MessageSink:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self.requests: set[Any] = set()
+        self.deferred: set[Any] = set()
         self.midless: dict[bytes, Any] = {}
 
     def send(self, line: bytes) -> None:
@@ -519,11 +602,16 @@ class _MessageSink:
             else:
                 self._connection.reply_inform(message, request)
 
-    def finish(self, req: ClientRequestConnection, answer: Callable[[], None]) -> None:
+    def finish(self, req: ClientRequestConnection, answer: Callable[[], bool]) -> None:
         """Send the answer to a request that took its time."""
-        answer()
-        if req.on_done is not None:
-            req.on_done()
+        on_done, req.on_done = req.on_done, None
+        if not answer():
+            req.on_done = on_done
+        elif on_done is not None:
+            on_done()
+
+    def answered(self, req: ClientRequestConnection) -> None:
+        """Take no note of the answer to a deferred request."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)

@@ -32,7 +32,7 @@ MAX_WAITING = 256
 MAX_WAITING_BYTES = 1024 * 1024
 #: How long the messages of one client may keep the loop before others get a turn [s].
 TIME_SLICE = 0.01
-#: Messages between two looks at the clock, and bytes of output that are written on the way.
+#: Most messages between two looks at the clock, and bytes of output that are written on the way.
 _SLICE_STEP = 64
 _SLICE_BYTES = 64 * 1024
 #: State of a request that was answered by the server because its handler cannot end in time.
@@ -110,7 +110,12 @@ class ClientConnection(LineConnection):
     )
 
     def __init__(self, server: KATCPServer) -> None:
-        super().__init__(server.pump, server.max_line, server.max_backlog, server.stall_timeout)
+        super().__init__(
+            server.pump,
+            server.max_line or server.MAX_MSG_SIZE,
+            server.max_backlog or server.MAX_WRITE_BUFFER_SIZE,
+            server.stall_timeout,
+        )
         self._server = server
         self.address = "unknown"
         self._busy = False
@@ -287,15 +292,18 @@ class ClientConnection(LineConnection):
         """Handle messages, of which none waited."""
         start = self._server.start_message  # of the device, once for the batch
         count = 0
+        step, look = 1, 2
         deadline = 0.0
         for event in events:
             count += 1
             if start(self, event):
                 break
-            if count % _SLICE_STEP == 0:
-                if self._slice_used_up(deadline):
+            if count == look:
+                step = self._next_look(step, deadline)
+                if not step:
                     self.pump.loop.call_soon(self._go_on)
                     break
+                look += step
                 deadline = deadline or time.monotonic() + TIME_SLICE
         if count < len(events) and not self._closing:
             self._waiting.extend(events[count:])
@@ -306,35 +314,47 @@ class ClientConnection(LineConnection):
         start = self._server.start_message
         waiting = self._waiting
         count = 0
+        step, look = 1, 2
         deadline = 0.0
         while waiting and not (self._busy or self._closing or self.write_blocked):
             count += 1
             if start(self, waiting.popleft()):
                 break
-            if count % _SLICE_STEP == 0:
-                if self._slice_used_up(deadline):
+            if count == look:
+                step = self._next_look(step, deadline)
+                if not step:
                     self.pump.loop.call_soon(self._go_on)
                     break
+                look += step
                 deadline = deadline or time.monotonic() + TIME_SLICE
         self._bound()
 
-    def _slice_used_up(self, deadline: float) -> bool:
-        """Tell whether others should have a turn, or the writer should catch up first."""
-        if sum(map(len, self._lines)) > _SLICE_BYTES:
+    def _next_look(self, step: int, deadline: float) -> int:
+        """Return after how many messages to call this again.
+
+        0 means that others should have a turn, or that the writer has to catch up first. Messages
+        with much output are looked at one by one, so that it is not all made before the first of
+        it is written.
+        """
+        heavy = sum(map(len, self._lines)) > _SLICE_BYTES
+        if heavy:
             self.flush()
-        return self.write_blocked or bool(deadline and time.monotonic() > deadline)
+        if self.write_blocked or (deadline and time.monotonic() > deadline):
+            return 0
+        return 1 if heavy else min(2 * step, _SLICE_STEP)
 
     def _bound(self) -> None:
         """Read from the client only while it does not have too much waiting here."""
-        if len(self._waiting) > MAX_WAITING or self._waiting_bytes > MAX_WAITING_BYTES:
-            if not self._waiting_paused and self._waiting:
-                self._waiting_paused = True
-                self.pause_reading()
         if not self._waiting:
             self._waiting_bytes = 0
             if self._waiting_paused:
                 self._waiting_paused = False
                 self.resume_reading()
+        elif not self._waiting_paused and (
+            len(self._waiting) > MAX_WAITING or self._waiting_bytes > MAX_WAITING_BYTES
+        ):
+            self._waiting_paused = True
+            self.pause_reading()
 
     def stop_handling(self) -> None:
         """Handle nothing more of this client."""

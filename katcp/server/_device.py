@@ -275,6 +275,11 @@ class DeviceServer(
             conn.inform(Message.inform("disconnect", msg))
         return SENT
 
+    def client_gone(self, connection: ClientConnection) -> None:
+        """Forget a client, whatever `on_client_disconnect` did (called by the socket side)."""
+        if self._sampling is not None:
+            self._sampling.clear(connection)
+
     def clear_strategies(self, client_conn: Any, remove_client: bool = False) -> None:
         """End all sampling strategies of a client; in the loop."""
         if self._sampling is not None:
@@ -282,19 +287,16 @@ class DeviceServer(
 
     def mass_inform(self, msg: Message) -> Sent:
         """Send an inform to all clients; from any thread."""
-        if msg.name == "interface-changed" and not msg.arguments and self._announcer is not None:
+        if msg.name == "interface-changed" and self._announcer is not None:
             # What the device announces itself need not be announced once more.
-            self.in_loop(self._announcer.announced_by_hand)
+            self.in_loop(self._announcer.announced_by_hand, msg.arguments)
         return super().mass_inform(msg)
 
     # -- the loop -----------------------------------------------------------------------
 
     def in_loop(self, function: Callable[..., object], *args: Any) -> None:
         """Call `function` now, if this is the loop's thread, or else soon in the loop."""
-        if self._server.in_ioloop_thread():
-            function(*args)
-        else:
-            self.asyncio_loop.call_soon_threadsafe(function, *args)
+        self._server.in_loop(function, *args)
 
     def loop_started(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make what belongs to the loop (called by the socket side)."""
@@ -305,10 +307,11 @@ class DeviceServer(
 
     def loop_stopping(self) -> None:
         """End what belongs to the loop (called by the socket side)."""
+        super().loop_stopping()
         if self._announcer is not None:
             self._announcer.stop()
             self._announcer = None
-        super().loop_stopping()
+        self._sampling.close()
 
 
 def _unbound(handler: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,6 +13,7 @@ import functools
 import inspect
 import logging
 import traceback
+import types
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -104,9 +105,14 @@ class Entry:
             self.executor = server.handler_thread
 
     def start(
-        self, server: DeviceServerBase, connection: ClientConnection, wire: WireMessage
+        self,
+        server: DeviceServerBase,
+        connection: ClientConnection,
+        wire: WireMessage,
+        *,
+        here: bool = False,
     ) -> ClientRequestConnection | None:
-        """Call the handler.
+        """Call the handler; in this thread, if `here`.
 
         Returns
         -------
@@ -128,9 +134,9 @@ class Entry:
                 arguments = (req.msg,)
             else:
                 arguments = self.unpack(wire.arguments)
-            if self.executor is not None:
+            if self.executor is not None and not here:
                 call = functools.partial(self.handler, server, req, *arguments)
-                return self._follow(server, req, _run_elsewhere(server, self.executor(), call))
+                return self._follow(server, req, run_elsewhere(server, self.executor(), call))
             result = self.handler(server, req, *arguments)
             kind = type(result)
             # Ready replies and plain values are nearly all results; they need no more looks.
@@ -281,7 +287,7 @@ def _is_pending(result: Any) -> bool:
     )
 
 
-def _run_elsewhere(
+def run_elsewhere(
     server: DeviceServerBase, executor: Any, call: Callable[[], Any]
 ) -> asyncio.Future[Any]:
     """Run `call` in an executor. What it raises becomes its result."""
@@ -297,17 +303,40 @@ def _run_elsewhere(
     return server.asyncio_loop.run_in_executor(executor, guarded)
 
 
+async def caught(coroutine: Any) -> Any:
+    """Return what a handler raises to end the interpreter, which a task would let do so."""
+    try:
+        return await coroutine
+    except SystemExit as error:
+        return error
+
+
+def error_of(future: asyncio.Future[Any]) -> BaseException | None:
+    """Return what a future of `DeviceServerBase.follow` ended with, if it was an error."""
+    if future.cancelled():
+        return None
+    error = future.exception()
+    if error is None and isinstance(future.result(), SystemExit):
+        return future.result()  # type: ignore[no-any-return]  # see `caught`
+    return error
+
+
+def _is_caller(frames: types.TracebackType) -> bool:
+    module = str(frames.tb_frame.f_globals.get("__name__"))
+    return module == __name__ or module.startswith("katcp.kattypes.")
+
+
 def exception_text(error: BaseException, tb_limit: int | None) -> str:
     """Return what a client is told of an unexpected exception.
 
     With a `tb_limit` of 0 that is one line; otherwise the traceback, of at most that many frames,
-    with the frame that called the handler left out.
+    with the frames that called the handler left out.
     """
     last = traceback.format_exception_only(type(error), error)
     if tb_limit == 0:
         return "".join(last).strip()
     frames = error.__traceback__
-    if frames is not None and frames.tb_next is not None:
+    while frames is not None and frames.tb_next is not None and _is_caller(frames):
         frames = frames.tb_next
     lines = traceback.format_exception(type(error), error, frames, limit=tb_limit)
     return "\n".join(lines)

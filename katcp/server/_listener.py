@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado.ioloop import IOLoop
-from tornado.netutil import bind_sockets
 
 from katcp.errors import KatcpSyntaxError
 from katcp.ioloop_manager import IOLoopManager, ThreadsafeFuture
 from katcp.protocol import DEFAULT_MAX_LINE, Message, WireMessage, escape
 from katcp.server._connection import SENT, ClientConnection, Sent
-from katcp.transport import Pump
+from katcp.server._dispatch import error_of
+from katcp.transport import Pump, bind_sockets
 
 if TYPE_CHECKING:
     from katcp.server._base import DeviceServerBase
@@ -67,8 +67,9 @@ class KATCPServer:
         self._bindaddr: tuple[str, int] = (host, port)
         self._tb_limit = tb_limit
         self._logger = logger
-        self.max_line = self.MAX_MSG_SIZE
-        self.max_backlog = self.MAX_WRITE_BUFFER_SIZE
+        #: Limits given to the constructor; None: those above, which may be set until `start`.
+        self.max_line: int | None = None
+        self.max_backlog: int | None = None
         self.stall_timeout = 30.0
         self.coalesce = 0.001
         self.max_clients: int | None = None
@@ -82,9 +83,12 @@ class KATCPServer:
         self._running = threading.Event()
         self._stopped = threading.Event()
         self._stopped.set()
-        self._stopping = False
+        self._stopping: asyncio.Event | None = None
         self.connections: dict[ClientConnection, None] = {}
         self._newcomers: list[ClientConnection] = []
+        #: Futures of hooks that take their time.
+        self._greeting: set[asyncio.Future[Any]] = set()
+        self._goodbyes: set[asyncio.Future[Any]] = set()
 
     # -- life ---------------------------------------------------------------------------
 
@@ -116,20 +120,20 @@ class KATCPServer:
             raise RuntimeError("Server already started.")
         host, port = self._bindaddr
         try:
-            self._sockets = bind_sockets(
-                port,
-                host or None,  # None: all interfaces
-                backlog=self.BACKLOG,
-            )
+            self._sockets = bind_sockets(host, port, self.BACKLOG)
         except OSError as error:
             self._logger.error("Cannot listen on %s:%s: %s", host or "*", port, error)
             raise
         self._bindaddr = (host, self._sockets[0].getsockname()[1])
+        try:
+            self.ioloop = self._ioloop_manager.get_ioloop()
+            self.asyncio_loop = self.ioloop.asyncio_loop  # type: ignore[attr-defined]
+            self._ioloop_manager.start()
+        except BaseException:
+            self._close_sockets()
+            raise
         self._stopped.clear()
-        self._stopping = False
-        self.ioloop = self._ioloop_manager.get_ioloop()
-        self.asyncio_loop = self.ioloop.asyncio_loop  # type: ignore[attr-defined]
-        self._ioloop_manager.start()
+        self._stopping = None
         if self._in_own_loop():
             self._install()
         else:
@@ -200,22 +204,29 @@ class KATCPServer:
             done = ThreadsafeFuture()
             done.set_result(None)
             return done
-        if not self.in_ioloop_thread():
+        if self._stopping is None and not self.in_ioloop_thread():
             self._running.wait(timeout)
         return self._ioloop_manager.stop(timeout, self._shut_down)
 
-    async def _shut_down(self) -> None:
-        if self._stopping or self._stopped.is_set():
-            return
-        self._stopping = True
-        self._running.clear()
-        self._accepting.cancel()
+    def _close_sockets(self) -> None:
         for server in self._servers:
             server.close()
         self._servers.clear()
         for sock in self._sockets:
             sock.close()
         self._sockets.clear()
+
+    async def _shut_down(self) -> None:
+        if self._stopped.is_set():
+            return
+        if self._stopping is not None:  # twice at a time: both wait for the same end
+            await self._stopping.wait()
+            return
+        self._stopping = asyncio.Event()
+        self._running.clear()
+        self._accepting.cancel()
+        self._close_sockets()
+        self._newcomers.clear()
         reason = "Device server shutting down."
         closing = [
             asyncio.ensure_future(self._close(connection, reason, connection_valid=True))
@@ -223,8 +234,14 @@ class KATCPServer:
         ]
         if closing:
             await asyncio.wait(closing)
+        if self._goodbyes:
+            await asyncio.wait(self._goodbyes, timeout=self.DISCONNECT_TIMEOUT)
+        for task in [*self._greeting, *self._goodbyes]:
+            task.cancel()
         self._device.loop_stopping()
+        self.ioloop_thread_id = None  # the system may give it to another thread
         self._stopped.set()
+        self._stopping.set()
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until the server has stopped; for other threads [s].
@@ -241,27 +258,34 @@ class KATCPServer:
 
     def connected(self, connection: ClientConnection) -> None:
         """Take in a new client: greet it, then handle its messages."""
-        if self._stopping or (
-            self.max_clients is not None and len(self.connections) >= self.max_clients
-        ):
+        reason = None
+        if self._stopping is not None:
+            reason = "Device server shutting down."
+        elif self.max_clients is not None and len(self.connections) >= self.max_clients:
+            reason = "Too many clients."
+        if reason is not None:
             connection.stop_handling()
-            connection.send(b"#disconnect Too\\_many\\_clients.\n")
+            connection.inform(Message.inform("disconnect", reason))
             connection.close()
             return
         self.connections[connection] = None
         try:
             result = self._device.on_client_connect(connection)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             self._refuse(connection, error)
             return
         self._announce(connection)
         if inspect.isawaitable(result) and not isinstance(result, Sent):
             connection.hold()
-            task = asyncio.ensure_future(result)
+            task = self._device.follow(result)
+            self._greeting.add(task)
             task.add_done_callback(lambda task: self._greeted(connection, task))
 
     def _greeted(self, connection: ClientConnection, task: asyncio.Future[Any]) -> None:
-        error = None if task.cancelled() else task.exception()
+        self._greeting.discard(task)
+        error = error_of(task)
         if error is not None:
             self._refuse(connection, error)
         else:
@@ -283,24 +307,30 @@ class KATCPServer:
         if not connection.client_disconnect_called:
             connection.on_client_disconnect_was_called()
             self._call_disconnect_hook(connection, reason, connection_valid=False)
+        self._device.client_gone(connection)
 
     def _call_disconnect_hook(
         self, connection: ClientConnection, reason: str, *, connection_valid: bool
     ) -> asyncio.Future[Any] | None:
         try:
             result = self._device.on_client_disconnect(connection, reason, connection_valid)
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
             self._logger.exception("on_client_disconnect of %s failed", connection.address)
             return None
         if not inspect.isawaitable(result) or isinstance(result, Sent):
             return None
-        future = asyncio.ensure_future(result)
+        future = self._device.follow(result)
+        self._goodbyes.add(future)
         future.add_done_callback(self._log_hook)
         return future
 
     def _log_hook(self, future: asyncio.Future[Any]) -> None:
-        if not future.cancelled() and future.exception() is not None:
-            self._logger.error("on_client_disconnect failed", exc_info=future.exception())
+        self._goodbyes.discard(future)
+        error = error_of(future)
+        if error is not None:
+            self._logger.error("on_client_disconnect failed", exc_info=error)
 
     def disconnect(self, connection: ClientConnection, reason: str) -> ThreadsafeFuture:
         """Tell a client why, and close its connection. Callable from any thread."""
@@ -312,10 +342,10 @@ class KATCPServer:
             )
             task.add_done_callback(lambda task: done.set_result(None))
 
-        if self.in_ioloop_thread():
-            begin()
+        if self.running() or self.in_ioloop_thread():
+            self.in_loop(begin)
         else:
-            self.asyncio_loop.call_soon_threadsafe(begin)
+            done.set_result(None)  # stopped, or about to be
         return done
 
     async def _close(
@@ -336,6 +366,7 @@ class KATCPServer:
             connection.transport.abort()
             await connection.until_lost(self.DISCONNECT_TIMEOUT)
         self.connections.pop(connection, None)
+        self._device.client_gone(connection)
 
     @property
     def start_message(self) -> Callable[[ClientConnection, WireMessage | KatcpSyntaxError], bool]:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import sys
 from typing import Any
 
 from katcp.errors import KatcpSyntaxError
 from katcp.protocol import StreamParser, WireMessage
 from katcp.transport._pump import Pump
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
 
 _log = logging.getLogger("katcp.transport")
 
@@ -238,12 +243,28 @@ class LineConnection(asyncio.BufferedProtocol):
         self._stall_timer = None
         if not self.unsent:
             return
-        taken = self._written - self.unsent
+        # What the system holds may be megabytes, of which a slow peer takes some all the time.
+        held = queued_bytes(self.transport.get_extra_info("socket"))
+        taken = self._written - self.unsent - held
         if taken == taken_before:
             self.closed = False  # it may be closing, which `abort` would take for closed
             self.abort(f"Client too slow: took nothing for {self.stall_timeout:g} s")
             return
         self._stall_timer = self.pump.loop.call_later(self.stall_timeout, self._watch_stall, taken)
+
+
+def queued_bytes(sock: Any) -> int:
+    """Return how much the system holds for a peer that has not acknowledged it [bytes].
+
+    Where it does not tell, that is 0.
+    """
+    if sys.platform == "linux" and sock is not None:
+        try:
+            answer: bytes = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+            return int.from_bytes(answer, sys.byteorder)
+        except (OSError, ValueError):  # not a TCP socket, or one that is gone already
+            pass
+    return 0
 
 
 def keep_alive(sock: socket.socket, idle: int = 30, interval: int = 10, count: int = 3) -> None:

@@ -19,6 +19,14 @@ def test_the_flags_have_their_letters() -> None:
     assert ProtocolFlags.BULK_SET_SENSOR_SAMPLING == b"B"
 
 
+def test_first_versions_and_the_text_form_are_public() -> None:
+    assert ProtocolFlags.REQUEST_TIMEOUT_HINTS_MIN_VERSION == (5, 1)
+    assert ProtocolFlags.BULK_SET_SENSOR_SAMPLING_MIN_VERSION == (5, 1)
+    match = ProtocolFlags.VERSION_RE.match(b"5.1-MIT")
+    assert match is not None
+    assert match.groupdict() == {"major": b"5", "minor": b"1", "flags": b"MIT"}
+
+
 def test_attributes_tell_what_is_supported() -> None:
     everything = ProtocolFlags(5, 1, {b"M", b"I", b"T", b"B"})
     assert (everything.major, everything.minor) == (5, 1)

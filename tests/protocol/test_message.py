@@ -46,8 +46,9 @@ def test_return_codes_are_bytes() -> None:
 def test_escape_tables_are_public() -> None:
     assert Message.ESCAPE_LOOKUP[b"_"] == b" "
     assert Message.REVERSE_ESCAPE_LOOKUP[b"\x1b"] == b"e"
-    assert b"" not in Message.REVERSE_ESCAPE_LOOKUP
-    assert set(Message.ESCAPE_RE.findall(bytes(range(256)))) == set(Message.REVERSE_ESCAPE_LOOKUP)
+    assert Message.REVERSE_ESCAPE_LOOKUP[b""] == b"@"
+    special = Message.ESCAPE_RE.findall(bytes(range(256)))
+    assert {*special, b""} == set(Message.REVERSE_ESCAPE_LOOKUP)
 
 
 @pytest.mark.parametrize("mtype", [3, -1, None, "?", b"?"])
@@ -156,6 +157,7 @@ def test_arguments_are_converted_by_their_kind(value: object, expected: bytes) -
     assert result == expected
     assert type(result) is bytes
     assert Message.inform("x", value).arguments == [expected]
+    assert Message.inform("x").format_argument(value) == expected
 
 
 def test_text_that_cannot_be_encoded_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -30,7 +30,7 @@ class Recorder:
 
 
 def test_type_and_status_constants() -> None:
-    assert [
+    assert list(range(8)) == [
         Sensor.INTEGER,
         Sensor.FLOAT,
         Sensor.BOOLEAN,
@@ -39,8 +39,8 @@ def test_type_and_status_constants() -> None:
         Sensor.STRING,
         Sensor.TIMESTAMP,
         Sensor.ADDRESS,
-    ] == list(range(8))
-    assert [
+    ]
+    assert list(range(7)) == [
         Sensor.UNKNOWN,
         Sensor.NOMINAL,
         Sensor.WARN,
@@ -48,7 +48,7 @@ def test_type_and_status_constants() -> None:
         Sensor.FAILURE,
         Sensor.UNREACHABLE,
         Sensor.INACTIVE,
-    ] == list(range(7))
+    ]
 
 
 def test_tables_are_public() -> None:
@@ -59,7 +59,7 @@ def test_tables_are_public() -> None:
     assert Sensor.LRU_VALUES == {0: b"nominal", 1: b"error"}
     assert Sensor.LRU_CONSTANTS == {b"nominal": 0, b"error": 1}
     assert Sensor.SENSOR_TYPE_LOOKUP["timestamp"] == Sensor.TIMESTAMP
-    assert Sensor.SENSOR_SHORTCUTS == {int: 0, float: 1, str: 5, bool: 2}
+    assert {int: 0, float: 1, str: 5, bool: 2} == Sensor.SENSOR_SHORTCUTS
     assert Sensor.TIMESTAMP_TYPE.pack(1.5) == b"1.500000"
     kattype, default = Sensor.SENSOR_TYPES[Sensor.INTEGER]
     assert kattype().unpack(b"3") == 3
@@ -76,7 +76,8 @@ def test_one_constructor_a_type(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("python_type", "kind"), [(int, "integer"), (float, "float"), (str, "string"), (bool, "boolean")]
+    ("python_type", "kind"),
+    [(int, "integer"), (float, "float"), (str, "string"), (bool, "boolean")],
 )
 def test_python_types_are_accepted(python_type: type, kind: str) -> None:
     assert Sensor(python_type, "x").type == kind

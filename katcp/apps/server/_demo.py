@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from typing import Annotated, Any, Literal
@@ -153,6 +154,8 @@ class DemoDevice(AsyncDeviceServer):
         kelvin: Annotated[float, Float(min=cryostat.COLDEST, max=cryostat.WARMEST)],
     ) -> float:
         """Set the temperature to cool the second stage to [K]; see stage2.setpoint."""
+        if math.isnan(kelvin):  # which is neither below nor above anything
+            raise FailReply("A temperature is a number.")
         self._cryostat.setpoint = kelvin
         self._show()
         return kelvin

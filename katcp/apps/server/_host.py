@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
+import math
 import time
 from typing import Annotated, Any
 
@@ -182,6 +183,8 @@ class HostDevice(AsyncDeviceServer):
             ?set-update-interval 0.5
             !set-update-interval ok 0.5
         """
+        if math.isnan(seconds):  # which is neither below nor above anything
+            raise FailReply("A time is a number.")
         self._interval = seconds
         self._interval_sensor.set_value(seconds)
         self._wake.set()

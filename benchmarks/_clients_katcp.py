@@ -1,0 +1,81 @@
+"""The client jobs, done with this project's clients."""
+
+from __future__ import annotations
+
+from _client_jobs import Job, Result, in_flight, over_and_over, run_job
+
+from katcp.client import AsyncClient, Message
+from katcp.inspecting_client import InspectingClientAsync
+
+
+async def requests(job: Job) -> Result:
+    """``?add 1 2``, some of them in flight."""
+    client = AsyncClient("127.0.0.1", job["port"])
+    client.set_ioloop()
+    client.start()
+    await client.until_protocol(timeout=10)
+
+    async def add() -> None:
+        reply, _ = await client.future_request(Message.request("add", 1, 2))
+        assert reply.arguments == [b"ok", b"3"], reply
+
+    result = await in_flight(job, add)
+    client.stop()
+    await client.until_stopped()
+    return result
+
+
+async def synced(job: Job) -> InspectingClientAsync:
+    client = InspectingClientAsync("127.0.0.1", job["port"])
+    await client.connect(timeout=10)
+    await client.until_synced(timeout=60)
+    assert len(client.sensors) == job["sensors"], len(client.sensors)
+    return client
+
+
+async def close(client: InspectingClientAsync) -> None:
+    client.stop()
+    await client.until_stopped()
+
+
+async def sync_list(job: Job) -> Result:
+    """Connect, have the device inspected: requests and sensors."""
+    return await over_and_over(job, lambda: synced(job), close)
+
+
+async def sync_objects(job: Job) -> Result:
+    """The same, and make an object of each sensor, as aiokatcp does."""
+
+    async def begin() -> InspectingClientAsync:
+        client = await synced(job)
+        sensors = [await client.future_get_sensor(name) for name in client.sensors]
+        assert [sensor.units for sensor in sensors] == ["degC"] * job["sensors"], len(sensors)
+        return client
+
+    return await over_and_over(job, begin, close)
+
+
+async def sync_subscribe(job: Job) -> Result:
+    """The same, and sample all sensors until each object has its first value."""
+
+    async def begin() -> InspectingClientAsync:
+        client = await synced(job)
+        replies = await client.set_sampling(client.sensors, "auto")
+        assert all(reply and reply.reply_ok() for reply in replies.values())
+        sensors = [await client.future_get_sensor(name) for name in client.sensors]
+        values = [sensor.value() for sensor in sensors]
+        assert values == [20.5] * job["sensors"], len(values)
+        return client
+
+    return await over_and_over(job, begin, close)
+
+
+if __name__ == "__main__":
+    run_job(
+        {
+            "requests": requests,
+            "sync-list": sync_list,
+            "sync-objects": sync_objects,
+            "sync-subscribe": sync_subscribe,
+        }
+    )

@@ -1,0 +1,6 @@
+"""``python -m katcp.apps.cli`` is ``katcp-cli``."""
+
+from katcp.apps.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""How things look to people: lines of pieces, each with the name of a style.
+
+Nothing here prints. Every text of a device goes through `visible` on its way into a piece.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from katcp.apps.cli._escape import visible, visible_lines
+from katcp.apps.cli._model import Reading, SensorInfo, parse_time
+
+#: Style -> how it looks, in words that both rich and prompt_toolkit know.
+STYLES = {
+    "": "",
+    "name": "bold",
+    "units": "",
+    "dim": "dim",
+    "nominal": "green",
+    "warn": "yellow",
+    "error": "red bold",
+    "failure": "red bold",
+    "unreachable": "magenta",
+    "inactive": "dim",
+    "unknown": "dim",
+    "ok": "green bold",
+    "fail": "red bold",
+    "invalid": "red bold",
+    "inform": "cyan",
+    "notice": "yellow",
+}
+
+_STATUSES = frozenset(["nominal", "warn", "error", "failure", "unreachable", "inactive", "unknown"])
+
+
+class Piece(NamedTuple):
+    """Text in a style."""
+
+    text: str
+    style: str = ""
+
+
+Line = list[Piece]
+
+
+def plain(line: Iterable[Piece]) -> str:
+    """Return the text of a line, without what fills it up at the end."""
+    return "".join(piece.text for piece in line).rstrip(" ")
+
+
+def width(text: str) -> int:
+    """Return how many cells of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def columns(rows: Sequence[Sequence[Piece]], gap: int = 2) -> list[Line]:
+    """Return rows with their columns aligned; the last column is as wide as it likes."""
+    if not rows:
+        return []
+    count = max(map(len, rows))
+    widths = [0] * count
+    for row in rows:
+        for index, piece in enumerate(row[:-1]):
+            widths[index] = max(widths[index], width(piece.text))
+    lines = []
+    for row in rows:
+        line: Line = []
+        for index, piece in enumerate(row):
+            line.append(piece)
+            if index < len(row) - 1 and widths[index]:
+                line.append(Piece(" " * (widths[index] - width(piece.text) + gap)))
+        lines.append(line)
+    return lines
+
+
+def status_piece(status: str) -> Piece:
+    """Return a status in its colour."""
+    return Piece(visible(status), status if status in _STATUSES else "unknown")
+
+
+def time_text(timestamp: float | None) -> str:
+    """Return a time in UTC, to the millisecond: ``2026-01-01T00:00:00.250Z``."""
+    if timestamp is None:
+        return "-"
+    milliseconds = round(timestamp * 1000) if abs(timestamp) < 1e12 else None
+    try:
+        if milliseconds is None:
+            raise OverflowError
+        fields = time.gmtime(milliseconds // 1000)
+    except (OverflowError, ValueError, OSError):
+        return f"{timestamp!r}"
+    if not 0 < fields.tm_year < 10000:
+        return f"{timestamp!r}"
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', fields)}.{milliseconds % 1000:03d}Z"
+
+
+def value_text(reading: Reading, info: SensorInfo, major: int) -> str:
+    """Return a value, in parentheses if its status says that it does not count."""
+    text = visible(reading.raw)
+    if info.type == "timestamp":
+        moment = parse_time(reading.raw, major)
+        if moment is not None:
+            text = time_text(moment)
+    text = text or '""'
+    return text if reading.valid else f"({text})"
+
+
+def reading_row(reading: Reading, info: SensorInfo, major: int) -> list[Piece]:
+    """Return name, value with units, status and time of a reading."""
+    value = value_text(reading, info, major)
+    if info.units:
+        value += " " + visible(info.units)
+    return [
+        Piece(visible(reading.name), "name"),
+        Piece(value, "" if reading.valid else "dim"),
+        status_piece(reading.status),
+        Piece(time_text(reading.timestamp), "dim"),
+    ]
+
+
+class UpdateFormat:
+    """Lines of updates as they come, aligned as far as what came before tells."""
+
+    def __init__(self, major: int, names: Iterable[str] = ()) -> None:
+        self._major = major
+        self._name = max((width(visible(name)) for name in names), default=0)
+
+    def line(self, reading: Reading, info: SensorInfo) -> Line:
+        """Return time, name, status and value with units of a reading."""
+        name, value, status, moment = reading_row(reading, info, self._major)
+        self._name = max(self._name, width(name.text))
+        return [
+            moment,
+            Piece("  "),
+            name,
+            Piece(" " * (self._name - width(name.text) + 2)),
+            status,
+            Piece(" " * max(2, 13 - width(status.text))),
+            value,
+        ]
+
+
+def sensor_row(info: SensorInfo) -> list[Piece]:
+    """Return name, type, units and description of a sensor."""
+    kind = visible(info.type)
+    if info.words:
+        kind += f"({'|'.join(visible(word) for word in info.words)})"
+    elif info.params:
+        kind += f"({', '.join(visible(param) for param in info.params)})"
+    return [
+        Piece(visible(info.name), "name"),
+        Piece(kind, "dim"),
+        Piece(visible(info.units), "units"),
+        Piece(visible(info.description)),
+    ]
+
+
+def request_row(name: str, text: str) -> list[Piece]:
+    """Return name and first line of the help of a request."""
+    return [Piece(visible(name), "name"), Piece(first_line(text))]
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a help text that says something."""
+    return next((line.strip() for line in visible_lines(text) if line.strip()), "")
+
+
+def help_lines(name: str, text: str) -> list[Line]:
+    """Return the whole help of a request, indented, so that it cannot pass for anything else."""
+    body = [[Piece("  " + line)] if line.strip() else [Piece("")] for line in visible_lines(text)]
+    return [[Piece("?" + visible(name), "name")], *body]
+
+
+def argument_text(argument: bytes) -> str:
+    """Return an argument as one could type it: in quotes if it is empty or has spaces."""
+    text = visible(argument)
+    if text and not any(character in " \"'" for character in text):
+        return text
+    return "'" + text + "'" if '"' in text and "'" not in text else '"' + text + '"'
+
+
+def message_line(kind: str, name: str, arguments: Sequence[bytes]) -> Line:
+    """Return a message: ``#name argument ...`` or ``!name ok argument ...``.
+
+    Parameters
+    ----------
+    kind : {'#', '!'}
+    name : str
+    arguments : sequence of bytes
+    """
+    line = [Piece(kind + visible(name), "inform" if kind == "#" else "name")]
+    for index, argument in enumerate(arguments):
+        text = argument_text(argument)
+        status = text if kind == "!" and index == 0 else ""
+        if status:
+            status = status if status in ("ok", "fail", "invalid") else "fail"
+        line += [Piece(" "), Piece(text, status)]
+    return line
+
+
+def refusal_text(name: str, arguments: Sequence[bytes]) -> str:
+    """Return why a request was refused, as in ``heat fail: Too hot``."""
+    code = visible(arguments[0]) if arguments else "no status"
+    reason = " ".join(visible(argument) for argument in arguments[1:])
+    return f"{name} {code}: {reason}" if reason else f"{name} {code}"

@@ -1,0 +1,26 @@
+"""The inspecting client: it learns what a device offers, and keeps knowing it."""
+
+from katcp.aio import AttrDict, ExponentialRandomBackoff, future_timeout_manager, until_any
+from katcp.compat import ensure_native_str
+from katcp.errors import SyncError
+from katcp.inspecting_client._client import InspectingClientAsync, RequestType
+from katcp.inspecting_client._feeds import ChangeFeed, ReadingFeed
+from katcp.inspecting_client._hooks import _InformHookDeviceClient as _InformHookDeviceClient
+from katcp.inspecting_client._keeper import ic_logger
+from katcp.inspecting_client._states import IllegalStep, InspectingClientStateType
+
+__all__ = [
+    "AttrDict",
+    "ChangeFeed",
+    "ExponentialRandomBackoff",
+    "IllegalStep",
+    "InspectingClientAsync",
+    "InspectingClientStateType",
+    "ReadingFeed",
+    "RequestType",
+    "SyncError",
+    "ensure_native_str",
+    "future_timeout_manager",
+    "ic_logger",
+    "until_any",
+]

@@ -1,0 +1,292 @@
+"""The sensors of an inspected device: their objects, their readings, their sampling."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, overload
+
+from katcp.aio import AttrDict, WaitTimeout, call_guarded, done, finish_guarded, under_way
+from katcp.compat import ensure_native_str
+from katcp.errors import KatcpClientError
+from katcp.inspecting_client._feeds import Feeds, ReadingFeed
+from katcp.inspecting_client._hooks import _InformHookDeviceClient
+from katcp.inspecting_client._keeper import ModelKeeper
+from katcp.inspecting_client._sampling import (
+    Parameter,
+    SamplingWishes,
+    SetSampling,
+    Wish,
+    make_wish,
+    set_requests,
+)
+from katcp.inspecting_client._sensors import SensorBook, readings_in
+from katcp.protocol import Message, to_message
+from katcp.sensors import Reading, Sensor
+
+#: So many requests for sampling are under way at a time.
+_AT_A_TIME = 200
+
+#: Sensor -> what the device replied; None if the wish is kept for later.
+Replies = dict[str, Message | None]
+
+
+class SensorWatcher(ModelKeeper):
+    """A model keeper that has the sensors of its device as objects."""
+
+    #: Makes sensor objects; called with the keywords name, sensor_type, description, units and
+    #: params. To be set before connecting.
+    sensor_factory: Callable[..., Any] = Sensor
+
+    def __init__(
+        self,
+        katcp_client: _InformHookDeviceClient,
+        initial_inspection: bool | None,
+        logger: logging.Logger,
+    ) -> None:
+        super().__init__(katcp_client, initial_inspection, logger)
+        self._sensors = SensorBook(logger, self._sensor_updated)
+        self._wishes = SamplingWishes()
+        self._reading_feeds: Feeds[ReadingFeed] = Feeds()
+        katcp_client.hook_wire_inform("sensor-status", self._on_readings)
+
+    def _major(self) -> int:
+        """Return the major version whose rules apply: 4 or 5."""
+        flags = self.katcp_client.protocol_flags
+        return 5 if flags is None or flags.major >= 5 else 4
+
+    def _sensor(self, name: str) -> Any:
+        factory = self.sensor_factory
+        return self._sensors.make(name, self._model.sensors[name], factory, self._major())
+
+    async def _is_there(self, name: str) -> bool:
+        """Tell whether the device has a sensor; ask it if need be."""
+        raise NotImplementedError
+
+    # -- readings -----------------------------------------------------------------------
+
+    def handle_sensor_value(self) -> None:
+        """Handle ``#sensor-value`` informs, too, as ``#sensor-status`` informs are."""
+        self.katcp_client.hook_wire_inform("sensor-value", self._on_readings)
+
+    def _on_readings(self, arguments: list[bytes]) -> None:
+        if len(arguments) != 5 or arguments[1] != b"1":
+            self._check_readings(arguments)
+            if not arguments:
+                return
+        own = type(self).update_sensor is SensorWatcher.update_sensor
+        own = own and "update_sensor" not in self.__dict__
+        for name, timestamp, status, value in readings_in(arguments):
+            try:
+                text = name.decode("utf-8")
+            except UnicodeDecodeError:
+                self._logger.warning("Reading of a sensor whose name is not UTF-8: %r", name)
+                continue
+            if own:
+                self._update_sensor(text, timestamp, status, value)
+            else:
+                self._call_update_sensor(text, timestamp, status, value)
+
+    def _check_readings(self, arguments: list[bytes]) -> None:
+        """Log what is wrong with the number of readings."""
+        count, rest = divmod(len(arguments) - 2, 3)
+        if rest or count < 1 or arguments[1] != b"%d" % count:
+            self._logger.warning(
+                "Odd number of readings for sensor %r: %r", b"".join(arguments[2:3]), arguments
+            )
+
+    def _call_update_sensor(self, *reading: Any) -> None:
+        """Call an `update_sensor` that a subclass has put in the place of ours."""
+        what = f"update_sensor for sensor {reading[0]!r}"
+        awaitable = call_guarded(self._logger, what, self.update_sensor, *reading)
+        if awaitable is not None and not (
+            isinstance(awaitable, asyncio.Future) and awaitable.done()
+        ):
+            under_way(finish_guarded(self._logger, what, awaitable), self.ioloop)
+
+    def update_sensor(
+        self, name: str, timestamp: bytes, status: bytes, value: bytes
+    ) -> asyncio.Future[Any]:
+        """Give a sensor a reading, in bytes as the device sends them; return a done future.
+
+        Called for each reading that the device sends. Subclasses may do something else with it,
+        also in a coroutine. A sensor that is not known is logged.
+        """
+        self._update_sensor(ensure_native_str(name), timestamp, status, value)
+        return done(None, self.ioloop)
+
+    def _update_sensor(self, name: str, timestamp: bytes, status: bytes, value: bytes) -> None:
+        sensor = self._sensors.get(name)
+        if sensor is None:
+            if name not in self._model.sensors:
+                self._logger.warning("Reading of the unknown sensor %r", name)
+                return
+            try:
+                sensor = self._sensor(name)
+            except Exception:
+                self._logger.exception("Cannot make an object for sensor %r", name)
+                return
+        self._sensors.set_reading(sensor, timestamp, status, value, self._major())
+
+    def _sensor_updated(self, name: str, sensor: Any, reading: Reading) -> None:
+        if self._reading_feeds:
+
+            def put(feed: ReadingFeed) -> None:
+                if feed.wants(name):
+                    feed.put((sensor, reading))
+
+            self._reading_feeds.each(put)
+
+    def readings(self, *names: str, limit: int = 10000) -> ReadingFeed:
+        """Return an asynchronous iterator of ``(sensor, reading)``, from now on.
+
+        Parameters
+        ----------
+        *names : str
+            Sensors wanted, all if none is given. See `set_sampling` for having them sent.
+        limit : int
+            If the reader falls behind by more readings than this, the oldest are lost.
+        """
+        return self._reading_feeds.add(ReadingFeed(names, limit))
+
+    # -- sampling -----------------------------------------------------------------------
+
+    @overload
+    def set_sampling(  # type: ignore[overload-overlap]  # text is an iterable of text
+        self, name: str, strategy: str, *params: Parameter
+    ) -> asyncio.Future[Message | None]: ...
+
+    @overload
+    def set_sampling(
+        self, name: Iterable[str], strategy: str, *params: Parameter
+    ) -> asyncio.Future[Replies]: ...
+
+    def set_sampling(
+        self, name: str | Iterable[str], strategy: str, *params: Parameter
+    ) -> asyncio.Future[Any]:
+        """Set the sampling strategy of a sensor, or of several, and keep it set.
+
+        It is set again when the device comes back, and when the sensor does. Several sensors
+        are set by one request if the device can do that.
+
+        Parameters
+        ----------
+        name : str, or iterable of str
+        strategy : str
+            ``none`` (which also forgets the wish), ``auto``, ``event``, ``period``,
+            ``differential``, ``event-rate`` or ``differential-rate``. For a version 4 device,
+            ``event`` and ``differential`` stand in for the last two.
+        *params : float, int, str or bytes
+            Of the strategy, times in seconds whatever the device: the period; the difference;
+            shortest and longest time; difference, shortest and longest time.
+
+        Returns
+        -------
+        Future
+            Of the device's reply, or of None if the wish is kept for later since device or
+            sensor is not there now. For several sensors, of a dict of these by name. A refusal
+            is logged, and tried again when the sensor has changed or the device comes back.
+
+        Raises
+        ------
+        ValueError
+            For a strategy or parameters that no device would take, at once.
+        """
+        wish = make_wish(strategy, params)
+        names = [name] if isinstance(name, str) else list(dict.fromkeys(name))
+        for each in names:
+            self._wishes.want(each, wish)
+        return under_way(self._set_sampling(names, wish, isinstance(name, str)), self.ioloop)
+
+    @property
+    def sampling(self) -> dict[str, tuple[Any, ...]]:
+        """Sampling strategies that are kept set: ``{sensor: (strategy, *parameters)}``."""
+        return {
+            name: (wish.strategy, *wish.parameters) for name, wish in self._wishes.wishes.items()
+        }
+
+    async def _set_sampling(self, names: list[str], wish: Wish, single: bool) -> Any:
+        replies: Replies = dict.fromkeys(names)
+        there = {}
+        for name in names:
+            # While the model is not up to date, setting what it lacks is left to the sync.
+            if name in self._model.sensors or (
+                self.state.data_synced and await self._is_there(name)
+            ):
+                there[name] = wish
+        if there and self._connected.is_set() and self.katcp_client.protocol_flags is not None:
+            replies.update(await self._send_sampling(there))
+        return replies[names[0]] if single else replies
+
+    def _is_timestamp(self, name: str) -> bool:
+        info = self._model.sensors.get(name)
+        return info is not None and info[2] == b"timestamp"
+
+    async def _send_sampling(self, wishes: dict[str, Wish]) -> Replies:
+        """Set strategies on the device; if several at once are refused, one by one."""
+        flags = self.katcp_client.protocol_flags
+        assert flags is not None
+        requests = set_requests(wishes, flags, self._is_timestamp)
+        replies: Replies = dict.fromkeys(wishes)
+        while requests:
+            chunk, requests = requests[:_AT_A_TIME], requests[_AT_A_TIME:]
+            futures = [self._ask_sampling(request) for request in chunk]
+            for request, future in zip(chunk, futures, strict=True):
+                reply = await future
+                if reply is not None and not reply.reply_ok() and len(request.names) > 1:
+                    requests += [SetSampling((name,), request.arguments) for name in request.names]
+                    continue
+                for name in request.names:
+                    replies[name] = reply
+                    self._take_reply(name, wishes[name], reply)
+        return replies
+
+    def _ask_sampling(self, request: SetSampling) -> asyncio.Future[Message | None]:
+        message = Message.request("sensor-sampling", ",".join(request.names), *request.arguments)
+        asked = self.katcp_client.wire_request(message, self.sync_timeout)
+
+        async def answer() -> Message | None:
+            try:
+                reply, _ = await asked
+            except (WaitTimeout, KatcpClientError) as error:
+                self._logger.warning(
+                    "Cannot set sampling of %s: %s", _shortened(request.names), error
+                )
+                return None
+            return to_message(reply)
+
+        return under_way(answer(), self.ioloop)
+
+    def _take_reply(self, name: str, wish: Wish, reply: Message | None) -> None:
+        if reply is None or wish.strategy == "none":
+            return
+        if reply.reply_ok():
+            self._wishes.accepted(name, wish)
+        elif self._wishes.refused.get(name) != wish:
+            self._wishes.refused[name] = wish
+            self._logger.warning(
+                "The device refuses sampling %r of sensor %r: %r", wish.strategy, name, reply
+            )
+
+    # -- what the keeper tells ----------------------------------------------------------
+
+    def _connection_lost(self) -> None:
+        self._wishes.connection_lost()
+        self._sensors.mark_unreachable()
+
+    def _objects_changed(self, changes: AttrDict) -> None:
+        if "sensors" in changes:
+            self._sensors.drop(changes.sensors.removed)
+            self._wishes.sensors_gone(changes.sensors.removed)
+
+    async def _model_is_current(self) -> None:
+        due = self._wishes.due(self._model.sensors)
+        if due and self.katcp_client.protocol_flags is not None:
+            await self._send_sampling(due)
+        if self._connected.is_set():
+            self._sensors.mark_reachable(lambda name: name not in self._wishes.in_force)
+
+
+def _shortened(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

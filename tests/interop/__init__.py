@@ -1,0 +1,1 @@
+"""The other end is somebody else: aiokatcp, or a peer that means no good."""

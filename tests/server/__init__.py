@@ -1,0 +1,1 @@
+"""Tests of `katcp.server`, a file for each of its rooms, over real sockets."""

@@ -1,0 +1,1 @@
+"""Tests of the standard requests, a file for each family."""

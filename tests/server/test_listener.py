@@ -1,0 +1,773 @@
+"""The socket side of a server: its life, and clients that come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import gc
+import logging
+import socket
+import threading
+import time
+import weakref
+from typing import Any
+
+import pytest
+from tornado import gen
+from tornado.ioloop import IOLoop
+
+from katcp.protocol import Message
+from katcp.server import (
+    AsyncDeviceServer,
+    ClientConnection,
+    DeviceServer,
+    KATCPServer,
+    Sensor,
+    ThreadsafeClientConnection,
+)
+from tests.helpers.serving import (
+    Bare,
+    BareThreaded,
+    serving,
+    serving_in_thread,
+    still_serves,
+    talking,
+    until,
+)
+from tests.helpers.wire import WireClient
+
+GOODBYE = b"#disconnect Device\\_server\\_shutting\\_down.\n"
+
+
+def ask(address: tuple[str, int], request: bytes = b"?watchdog[9]") -> bytes:
+    """Ask a server by a plain socket, without a loop."""
+    with socket.create_connection(address, timeout=10) as sock:
+        stream = sock.makefile("rwb")
+        for _ in range(3):
+            stream.readline()
+        stream.write(request + b"\n")
+        stream.flush()
+        return stream.readline()
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+# -- life ---------------------------------------------------------------------------------
+
+
+def test_the_life_of_a_server_with_a_thread_of_its_own() -> None:
+    threads = threading.active_count()
+    server = BareThreaded("127.0.0.1", 0)
+    assert server.bind_address == ("127.0.0.1", 0)
+    assert not server.running()
+    assert server.ioloop is None
+    server.start()
+    host, port = server.bind_address
+    assert port != 0
+    assert server.wait_running(10)
+    assert server.running()
+    assert isinstance(server.ioloop, IOLoop)
+    assert ask((host, port)) == b"!watchdog[9] ok\n"
+    with pytest.raises(RuntimeError, match="already started"):
+        server.start()
+    stopped = server.stop()
+    assert isinstance(stopped, concurrent.futures.Future)
+    assert stopped.result(10) is None
+    server.join(10)
+    assert not server.running()
+    assert is_free(port)
+    assert threading.active_count() == threads
+
+
+def test_it_may_be_started_again_and_has_the_same_port() -> None:
+    server = BareThreaded("127.0.0.1", 0)
+    ports = set()
+    for join in (True, False, True):
+        server.start(timeout=10)
+        ports.add(server.bind_address[1])
+        assert ask(server.bind_address) == b"!watchdog[9] ok\n"
+        server.stop().result(10)
+        if join:
+            server.join(10)
+    server.join(10)
+    assert len(ports) == 1
+
+
+def test_stopping_what_does_not_run_is_no_error() -> None:
+    server = BareThreaded("127.0.0.1", 0)
+    assert server.stop().result(0) is None
+    server.join()
+    with serving_in_thread(server):
+        pass
+    assert server.stop().result(0) is None
+    server.join(1)
+
+
+def test_stopping_at_once_after_starting() -> None:
+    for _ in range(10):
+        server = BareThreaded("127.0.0.1", 0)
+        server.start()
+        port = server.bind_address[1]
+        server.stop().result(10)
+        server.join(10)
+        assert is_free(port)
+
+
+def test_stopping_from_two_threads_at_a_time() -> None:
+    server = BareThreaded("127.0.0.1", 0)
+    server.start(timeout=10)
+    with socket.create_connection(server.bind_address) as sock:
+        stream = sock.makefile("rb")
+        for _ in range(3):
+            stream.readline()
+        results = []
+        threads = [
+            threading.Thread(target=lambda: results.append(server.stop().result(10)))
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert results == [None] * 4
+        assert stream.read() == GOODBYE
+    server.join(10)
+
+
+def test_stop_called_in_the_loop() -> None:
+    server = BareThreaded("127.0.0.1", 0)
+    server.start(timeout=10)
+    futures: list[Any] = []
+    server.ioloop.add_callback(lambda: futures.append(server.stop()))
+    server.join(10)
+    assert futures[0].result(10) is None
+    assert not server.running()
+
+
+def test_the_thread_may_be_a_daemon() -> None:
+    server = BareThreaded("127.0.0.1", 0)
+    server.setDaemon(True)
+    with serving_in_thread(server):
+        (thread,) = [t for t in threading.enumerate() if t.name.startswith("ioloop-")]
+        assert thread.daemon
+
+
+def test_a_port_that_is_taken_is_an_error_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    with serving_in_thread(BareThreaded("127.0.0.1", 0)) as first:
+        second = BareThreaded("127.0.0.1", first.bind_address[1])
+        with pytest.raises(OSError, match="in use"):
+            second.start()
+        assert not second.running()
+        assert second.ioloop is None
+        assert ask(first.bind_address) == b"!watchdog[9] ok\n"
+    assert "Cannot listen on 127.0.0.1:" in caplog.text
+    with serving_in_thread(second):
+        assert ask(second.bind_address) == b"!watchdog[9] ok\n"
+
+
+def test_a_start_that_fails_later_gives_the_port_back() -> None:
+    server = BareThreaded("127.0.0.1", 0)
+    manager = server._server._ioloop_manager
+    manager.start(timeout=10)  # so that the server's own start of it will fail
+    with pytest.raises(RuntimeError, match="already running"):
+        server.start()
+    assert is_free(server.bind_address[1])
+    manager.stop().result(10)
+    manager.join(10)
+
+
+def test_no_thread_and_no_object_is_left_behind() -> None:
+    class Device(DeviceServer):
+        def setup_sensors(self) -> None:
+            self.add_sensor(Sensor.integer("a.b", "A number."))
+
+        def request_x(self, req: Any, msg: Message) -> Any:
+            """Have the handler thread made."""
+            return ("ok",)
+
+    threads = threading.active_count()
+    server = Device("127.0.0.1", 0)
+    sensor = server.get_sensor("a.b")
+    server.start(timeout=10)
+    with socket.create_connection(server.bind_address) as sock:
+        stream = sock.makefile("rwb")
+        stream.write(
+            b"?x\n?sensor-sampling a.b event\n?sensor-sampling a.b period 5\n"
+            b"?sensor-sampling a.b event-rate 1 1000000\n?watchdog[9]\n"
+        )
+        stream.flush()
+        while stream.readline() != b"!watchdog[9] ok\n":
+            pass
+        server.stop().result(10)
+        server.join(10)
+    deadline = time.monotonic() + 10
+    while threading.active_count() > threads and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert threading.active_count() == threads
+    remains = weakref.ref(server)
+    del server
+    gc.collect()
+    assert remains() is None
+    assert not sensor._notified
+
+
+async def test_no_object_is_left_behind_in_a_loop_that_goes_on() -> None:
+    class Device(AsyncDeviceServer):
+        def setup_sensors(self) -> None:
+            self.add_sensor(Sensor.integer("a.b", "A number."))
+
+    server = Device("127.0.0.1", 0)
+    server.start()
+    async with talking(server) as client:
+        await client.ask(b"?sensor-sampling a.b event-rate 1 1000000")
+        await server.stop()
+        await client.rest()
+    remains = weakref.ref(server)
+    del server
+    await asyncio.sleep(0.06)  # newcomers may still be about to be announced
+    gc.collect()
+    assert remains() is None
+
+
+async def test_the_life_of_a_server_in_the_present_loop() -> None:
+    server = Bare("127.0.0.1", 0)
+    assert server.ioloop is IOLoop.current()
+    for _ in range(2):
+        server.start()
+        assert server.running()
+        port = server.bind_address[1]
+        await still_serves(server)
+        await server.stop()
+        assert not server.running()
+        assert is_free(port)
+        server.join()
+        server.join(1)
+
+
+async def test_stop_can_be_yielded() -> None:
+    server = Bare("127.0.0.1", 0)
+    server.start()
+
+    @gen.coroutine
+    def old_style() -> Any:
+        yield server.stop()
+        raise gen.Return(server.running())
+
+    assert await old_style() is False
+
+
+async def test_two_stops_at_a_time_wait_for_the_same_end() -> None:
+    server = Bare("127.0.0.1", 0)
+    server.start()
+    async with talking(server) as client:
+        first, second = server.stop(), server.stop()
+        await second
+        assert not server.running()
+        assert not server._server.connections
+        await first
+        assert await client.rest() == GOODBYE
+
+
+async def test_a_loop_may_be_set() -> None:
+    server = BareThreaded("127.0.0.1", 0)
+    server.set_ioloop(IOLoop.current())
+    assert server.ioloop is IOLoop.current()
+    with pytest.raises(RuntimeError, match="already set"):
+        server.set_ioloop()
+    async with serving(server):
+        await still_serves(server)
+
+
+async def test_a_loop_set_by_default_is_the_current_one() -> None:
+    server = BareThreaded("127.0.0.1", 0)
+    server.set_ioloop()
+    assert server.ioloop is IOLoop.current()
+    async with serving(server):
+        await still_serves(server)
+
+
+def test_a_server_made_without_a_loop_runs_in_that_of_its_start() -> None:
+    server = Bare("127.0.0.1", 0)
+    assert server.ioloop is None
+
+    async def run() -> None:
+        async with serving(server):
+            assert server.ioloop is IOLoop.current()
+            await still_serves(server)
+
+    asyncio.run(run())
+
+
+def test_a_server_in_a_loop_of_another_thread() -> None:
+    loop = IOLoop(make_current=False)
+    thread = threading.Thread(target=loop.start)
+    thread.start()
+    server = BareThreaded("127.0.0.1", 0)
+    server.set_ioloop(loop)
+    server.start(timeout=10)
+    assert ask(server.bind_address) == b"!watchdog[9] ok\n"
+    server.stop()
+    server.join(timeout=10)
+    assert is_free(server.bind_address[1])
+    loop.add_callback(loop.stop)
+    thread.join(10)
+    loop.close()
+
+
+def test_sync_with_ioloop() -> None:
+    server = BareThreaded("127.0.0.1", 0)
+    with pytest.raises(RuntimeError, match="no loop"):
+        server.sync_with_ioloop()
+    with serving_in_thread(server):
+        called: list[int] = []
+        server.ioloop.add_callback(called.append, 1)
+        assert server.sync_with_ioloop(timeout=10) is None
+        assert called == [1]
+        server.ioloop.add_callback(time.sleep, 0.2)
+        with pytest.raises(concurrent.futures.TimeoutError):
+            server.sync_with_ioloop(timeout=0.01)
+
+
+async def test_sync_with_ioloop_in_the_loop_is_a_future() -> None:
+    async with serving(Bare("127.0.0.1", 0)) as server:
+        assert await server.sync_with_ioloop() is None
+
+
+# -- addresses ----------------------------------------------------------------------------
+
+
+def has_ipv6() -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as sock:
+        sock.bind(("::1", 0))
+        return True
+    return False
+
+
+ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this system has no IPv6")
+
+
+@ipv6
+async def test_ipv6() -> None:
+    async with serving(Bare("::1", 0)) as server, talking(server) as client:
+        port = client.writer.get_extra_info("sockname")[1]
+        assert await client.ask(b"?client-list") == [
+            b"#client-list [::1]:%d" % port,
+            b"!client-list ok 1",
+        ]
+
+
+@ipv6
+async def test_no_host_means_all_interfaces_of_both_families() -> None:
+    async with serving(Bare("", 0)) as server:
+        host, port = server.bind_address
+        assert host == ""
+        for address in ("127.0.0.1", "::1"):
+            async with await WireClient.connect((address, port)) as client:
+                assert await client.ask(b"?watchdog") == [b"!watchdog ok"]
+
+
+async def test_replies_are_not_held_back_by_the_system() -> None:
+    async with serving(Bare("127.0.0.1", 0)) as server, talking(server):
+        (connection,) = server._server.connections
+        sock = connection.transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
+# -- limits -------------------------------------------------------------------------------
+
+
+async def test_no_more_clients_than_allowed() -> None:
+    async with serving(Bare("127.0.0.1", 0, max_clients=2)) as server:
+        async with talking(server) as first, talking(server) as second:
+            third = await WireClient.connect(server.bind_address, greeting=0)
+            assert await third.rest() == b"#disconnect Too\\_many\\_clients.\n"
+            await third.close()
+            for client in (first, second):
+                assert await client.ask(b"?watchdog") == [b"!watchdog ok"]
+            (*_, count) = await first.ask(b"?client-list")
+            assert count == b"!client-list ok 2"
+        await until(lambda: not server._server.connections)
+        await still_serves(server)
+
+
+async def test_limits_may_be_set_on_the_socket_side_until_the_start() -> None:
+    server = Bare("127.0.0.1", 0)
+    server._server.MAX_MSG_SIZE = 50  # type: ignore[misc]
+    server._server.MAX_WRITE_BUFFER_SIZE = 12345  # type: ignore[misc]
+    async with serving(server), talking(server) as client:
+        (connection,) = server._server.connections
+        assert connection.max_backlog == 12345
+        await client.send(b"?watchdog " + b"x" * 50)
+        assert (await client.line()).startswith(b"#log error ")
+
+
+async def test_limits_of_the_constructor() -> None:
+    server = Bare("127.0.0.1", 0, max_line=60, max_backlog=9999, stall_timeout=7, coalesce=0)
+    async with serving(server), talking(server) as client:
+        (connection,) = server._server.connections
+        assert connection.parser.max_line == 60
+        assert connection.max_backlog == 9999
+        assert connection.stall_timeout == 7
+        assert connection.pump.coalesce == 0
+        await client.send(b"?watchdog " + b"x" * 50, b"?watchdog[2] " + b"x" * 48)
+        assert await client.line() == b"!watchdog ok"
+        assert b"#log error " in await client.line()
+        assert await client.ask(b"?watchdog[3]") == [b"!watchdog[3] ok"]
+
+
+async def test_the_defaults_are_those_that_are_documented() -> None:
+    async with serving(Bare("127.0.0.1", 0)) as server, talking(server):
+        (connection,) = server._server.connections
+        assert connection.parser.max_line == 2 * 1024 * 1024
+        assert connection.max_backlog == 8 * 1024 * 1024
+        assert connection.stall_timeout == 30
+        assert KATCPServer.BACKLOG == 1024
+
+
+async def test_the_connection_class_may_be_chosen() -> None:
+    class Mine(ClientConnection):
+        pass
+
+    server = Bare("127.0.0.1", 0)
+    server._server.client_connection_factory = Mine
+    async with serving(server), talking(server):
+        (connection,) = server._server.connections
+        assert type(connection) is Mine
+    async with serving(BareThreaded("127.0.0.1", 0)) as threaded, talking(threaded):
+        (connection,) = threaded._server.connections
+        assert type(connection) is ThreadsafeClientConnection
+
+
+# -- hooks --------------------------------------------------------------------------------
+
+
+class Hooks(AsyncDeviceServer):
+    """Takes note of clients that come and go, and fails where it is told to."""
+
+    announces_clients = False
+
+    def setup_sensors(self) -> None:
+        self.add_sensor(Sensor.integer("a.b", "A number."))
+        self.calls: list[Any] = []
+        self.connect_fails: BaseException | None = None
+        self.disconnect_fails: BaseException | None = None
+
+    def on_client_connect(self, conn: Any) -> Any:
+        self.calls.append("connect")
+        if self.connect_fails is not None:
+            raise self.connect_fails
+        return super().on_client_connect(conn)
+
+    def on_client_disconnect(self, conn: Any, msg: str, connection_valid: bool) -> Any:
+        self.calls.append((msg, connection_valid))
+        if self.disconnect_fails is not None:
+            raise self.disconnect_fails
+        return super().on_client_disconnect(conn, msg, connection_valid)
+
+
+async def test_hooks_are_called_once_for_each_client() -> None:
+    async with serving(Hooks("127.0.0.1", 0)) as server:
+        async with talking(server):
+            assert server.calls == ["connect"]
+        await until(lambda: len(server.calls) == 2)
+        async with talking(server) as client:
+            (connection,) = server._server.connections
+            assert not connection.client_disconnect_called
+            await connection.disconnect("Why not.")
+            assert connection.client_disconnect_called
+            await client.rest()
+        client = await WireClient.connect(server.bind_address)
+        await server.stop()
+        await client.rest()
+        await client.close()
+        assert server.calls == [
+            "connect",
+            ("Socket EOF", False),
+            "connect",
+            ("Why not.", True),
+            "connect",
+            ("Device server shutting down.", True),
+        ]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no room"), SystemExit(1), KeyError("lost")])
+async def test_a_client_that_cannot_be_greeted_is_told_and_closed(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(Hooks("127.0.0.1", 0)) as server:
+        server.connect_fails = error
+        client = await WireClient.connect(server.bind_address, greeting=0)
+        words = (await client.rest()).rstrip(b"\n").split(b" ")
+        await client.close()
+        assert words[:2] == [b"#log", b"error"]
+        assert len(words) == 5
+        assert words[3] == b"root"
+        assert type(error).__name__.encode() in words[4]
+        assert not server._server.connections
+        server.connect_fails = None
+        await still_serves(server)
+    assert "on_client_connect" in caplog.text
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no way"), SystemExit(1)])
+async def test_a_failing_goodbye_harms_nobody(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(Hooks("127.0.0.1", 0)) as server:
+        async with talking(server) as client:
+            await client.ask(b"?sensor-sampling a.b event")
+            server.disconnect_fails = error
+        await until(lambda: not server._server.connections)
+        assert not server._sampling._clients, "its strategies have ended all the same"
+        async with talking(server) as client:
+            await client.ask(b"?sensor-sampling a.b event")
+            (connection,) = server._server.connections
+            await connection.disconnect("Bye.")
+            assert await client.rest() == b""
+        assert not server._sampling._clients
+        await still_serves(server)
+    assert "on_client_disconnect" in caplog.text
+
+
+class SlowHooks(AsyncDeviceServer):
+    """Has hooks that take their time."""
+
+    announces_clients = False
+
+    def setup_sensors(self) -> None:
+        self.gate = asyncio.Event()
+        self.fails = False
+        self.left: list[str] = []
+
+    async def on_client_connect(self, conn: Any) -> None:
+        await self.gate.wait()
+        if self.fails:
+            raise RuntimeError("no room after all")
+        super().on_client_connect(conn)
+
+    async def on_client_disconnect(self, conn: Any, msg: str, connection_valid: bool) -> None:
+        await asyncio.sleep(0.01)
+        if connection_valid:
+            conn.inform(Message.inform("by-the-way", "something"))
+        super().on_client_disconnect(conn, msg, connection_valid)
+        self.left.append(msg)
+        if self.fails:
+            raise RuntimeError("at the end")
+
+
+async def test_messages_wait_for_a_greeting_that_takes_its_time() -> None:
+    async with serving(SlowHooks("127.0.0.1", 0)) as server:
+        client = await WireClient.connect(server.bind_address, greeting=0)
+        await client.send(b"?watchdog[1]", b"?watchdog[2]")
+        await until(lambda: server._server.connections)
+        await asyncio.sleep(0.02)
+        server.gate.set()
+        lines = await client.lines(5)
+        assert lines[0].startswith(b"#version-connect katcp-protocol ")
+        assert lines[3:] == [b"!watchdog[1] ok", b"!watchdog[2] ok"]
+        await client.close()
+        await until(lambda: server.left == ["Socket EOF"])
+        async with talking(server) as client:
+            (connection,) = server._server.connections
+            await connection.disconnect("Go.")
+            assert await client.rest() == b"#by-the-way something\n#disconnect Go.\n"
+
+
+async def test_hooks_that_fail_late(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(SlowHooks("127.0.0.1", 0)) as server:
+        server.gate.set()
+        async with talking(server):
+            server.fails = True
+            client = await WireClient.connect(server.bind_address, greeting=0)
+            (line,) = (await client.rest()).splitlines()
+            assert line.startswith(b"#log error ")
+            assert b"no\\_room\\_after\\_all" in line
+            await client.close()
+        await until(lambda: server.left)
+        await until(lambda: "on_client_disconnect failed" in caplog.text)
+        server.fails = False
+        await still_serves(server)
+
+
+async def test_a_client_may_go_while_it_is_greeted() -> None:
+    async with serving(SlowHooks("127.0.0.1", 0)) as server:
+        client = await WireClient.connect(server.bind_address, greeting=0)
+        await until(lambda: server._server.connections)
+        await client.close()
+        await until(lambda: not server._server.connections)
+        client = await WireClient.connect(server.bind_address, greeting=0)
+        await until(lambda: server._server.connections)
+        # And the server while it greets: the test ends without a task left over.
+        await server.stop()
+        assert GOODBYE in await client.rest()
+        await client.close()
+
+
+async def test_a_goodbye_without_an_end_is_not_waited_for() -> None:
+    class Device(Bare):
+        async def on_client_disconnect(self, conn: Any, msg: str, connection_valid: bool) -> None:
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                ended.append(msg)
+
+    ended: list[str] = []
+    server = Device("127.0.0.1", 0)
+    server._server.DISCONNECT_TIMEOUT = 0.05  # type: ignore[misc]
+    server.start()
+    async with talking(server) as client:
+        await server.stop()
+        assert await client.rest() == b""
+    await until(lambda: ended)
+
+
+# -- all clients --------------------------------------------------------------------------
+
+
+async def test_newcomers_are_announced_to_the_others() -> None:
+    class Device(Bare):
+        announces_clients = True
+
+    async with serving(Device("127.0.0.1", 0)) as server, talking(server) as first:
+        await asyncio.sleep(0.06)
+        async with talking(server) as second, talking(server) as third:
+            ports = [c.writer.get_extra_info("sockname")[1] for c in (second, third)]
+            assert await first.lines(2) == [
+                b"#client-connected 127.0.0.1:%d" % port for port in ports
+            ]
+            assert await second.line() == b"#client-connected 127.0.0.1:%d" % ports[1]
+            assert await third.ask(b"?watchdog") == [b"!watchdog ok"]
+        # They go without a word.
+        await until(lambda: len(server._server.connections) == 1)
+        assert await first.ask(b"?watchdog") == [b"!watchdog ok"]
+
+
+@pytest.mark.parametrize("kind", [Bare, BareThreaded])
+async def test_mass_inform_reaches_everybody(kind: Any) -> None:
+    server = kind("127.0.0.1", 0)
+    server.mass_inform(Message.inform("nobody-is-there"))
+    async with serving(server), talking(server) as a, talking(server) as b:
+        server.mass_inform(Message.inform("hello", "all of you"))
+        for client in (a, b):
+            assert await client.line() == b"#hello all\\_of\\_you"
+        with pytest.raises(AssertionError):
+            server.mass_inform(Message.reply("hello", "ok"))
+    server.mass_inform(Message.inform("nobody-is-there"))
+    await asyncio.sleep(0)
+
+
+async def test_those_that_come_too_late_are_told_so() -> None:
+    class Device(Bare):
+        async def on_client_disconnect(self, conn: Any, msg: str, connection_valid: bool) -> None:
+            await gate.wait()
+
+    gate = asyncio.Event()
+    server = Device("127.0.0.1", 0)
+    server.start()
+    async with talking(server):
+        # A connection that the system has taken before the port was closed.
+        stopping = server.stop()
+        await until(lambda: not server.running())
+        late = ClientConnection(server._server)
+        one, other = socket.socketpair()
+        await asyncio.get_running_loop().create_connection(lambda: late, sock=one)
+        other.settimeout(0)
+        assert await asyncio.get_running_loop().sock_recv(other, 1000) == GOODBYE
+        other.close()
+        gate.set()
+        await stopping
+
+
+# -- the end ------------------------------------------------------------------------------
+
+
+async def test_the_order_of_the_end() -> None:
+    class Device(Bare):
+        async def request_wait(self, req: Any) -> None:
+            """Wait for ever."""
+            await asyncio.sleep(3600)
+
+    server = Device("127.0.0.1", 0)
+    server.start()
+    async with talking(server) as client, talking(server) as other:
+        await client.send(b"?wait[1]", b"?wait[2]")
+        await until(lambda: server.under_way)
+        await server.stop()
+        assert await client.rest() == b"!wait[1] fail request_cancelled\n" + GOODBYE
+        assert await other.rest() == GOODBYE
+    assert not server.under_way
+
+
+async def test_handlers_of_clients_that_are_gone_end_too() -> None:
+    class Device(Bare):
+        ended = 0
+
+        async def request_wait(self, req: Any) -> None:
+            """Wait for ever."""
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                self.ended += 1
+
+        async def inform_wait(self, conn: Any, msg: Message) -> None:
+            """Wait for ever."""
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                self.ended += 1
+
+    server = Device("127.0.0.1", 0)
+    server.start()
+    for line in (b"?wait", b"#wait"):
+        async with talking(server) as client:
+            await client.send(line)
+            await asyncio.sleep(0.02)
+    await until(lambda: not server._server.connections)
+    assert server.ended == 0
+    await server.stop()
+    await until(lambda: server.ended == 2)
+
+
+async def test_a_client_that_does_not_read_does_not_hold_up_the_end() -> None:
+    server = Bare("127.0.0.1", 0)
+    server._server.DISCONNECT_TIMEOUT = 0.05  # type: ignore[misc]
+    server.start()
+    async with talking(server) as reader:
+        sock = socket.create_connection(server.bind_address)
+        await until(lambda: len(server._server.connections) == 2)
+        connection = list(server._server.connections)[1]
+        connection.inform(Message.inform("x", b"x" * 7_000_000))
+        await asyncio.wait_for(server.stop(), 10)
+        assert await reader.rest() == GOODBYE
+        sock.close()
+    assert not server._server.connections
+
+
+async def test_a_thousand_connections_come_and_go() -> None:
+    async with serving(Bare("127.0.0.1", 0)) as server:
+        socks = [socket.create_connection(server.bind_address) for _ in range(300)]
+        await until(lambda: len(server._server.connections) == 300)
+        for sock in socks:
+            sock.close()
+        await until(lambda: not server._server.connections)
+        await still_serves(server)
+
+
+async def test_a_sudden_end_of_the_managed_loop_leaves_no_thread() -> None:
+    server = BareThreaded("127.0.0.1", 0)
+    server.start(timeout=10)
+    server.ioloop.add_callback(server.ioloop.stop)
+    server.join(10)
+    await asyncio.wait_for(server.stop(), 10)
+    for sock in server._server._sockets:
+        sock.close()
+    assert logging.getLogger("katcp.server").name == "katcp.server"
