@@ -12,15 +12,15 @@ libraries.
 from __future__ import annotations
 
 import os
-import sys
 import time
 
+_LINUX = os.path.exists("/proc/self/statm")
 _CPUCLOCK_SCHED = 2
 
 
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time in seconds that a process has used (user + system)."""
-    if sys.platform == "linux":
+    if _LINUX:
         return time.clock_gettime_ns((~pid << 3) | _CPUCLOCK_SCHED) * 1e-9
     import psutil
 
@@ -30,7 +30,7 @@ def cpu_seconds(pid: int) -> float:
 
 def resident_bytes(pid: int) -> int:
     """Return the resident memory of a process in bytes."""
-    if sys.platform == "linux":
+    if _LINUX:
         with open(f"/proc/{pid}/statm", "rb") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     import psutil

@@ -71,7 +71,7 @@ class Peer:
         name, _, arguments = request.partition(b" ")
         head = b"%s[%d]" % (name, mid)
         self.socket.sendall(b"?%s\n" % (head + b" " + arguments if arguments else head))
-        informs = []
+        informs: list[bytes] = []
         while True:
             line = self.line()
             if line.startswith(b"!" + head):
@@ -363,7 +363,9 @@ class Audience:
 
 def events(job: Job) -> Result:
     """The server sets `updates` sensors a turn of its loop; per inform delivered."""
-    clients, updates, turns = job["clients"], job["updates"], job["turns"]
+    clients: int = job["clients"]
+    updates: int = job["updates"]
+    turns: int = job["turns"]
     audience = Audience(job["port"], clients, job["sensors"], b"event")
     control = audience.control
     audience.silence()

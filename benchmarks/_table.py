@@ -9,6 +9,8 @@ from typing import Any
 from _measure import Samples
 
 HEADINGS = ("work", "unit", "aiokatcp", "katcp", "x less", "goal")
+#: Columns without judgement: all but the last two.
+PLAIN = 4
 
 
 def _number(value: float) -> str:
@@ -49,9 +51,9 @@ def _lines(results: Sequence[Samples]) -> Iterator[tuple[str, ...]]:
             )
 
 
-def as_text(results: Sequence[Samples]) -> str:
-    """Return the table; where a sample failed, say why below it."""
-    lines = list(_lines(results))
+def as_text(results: Sequence[Samples], judge: bool = True) -> str:
+    """Return the table, with or without ratios; where a sample failed, say why below it."""
+    lines = [line if judge else line[:PLAIN] for line in _lines(results)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = []
     for line in lines:

@@ -160,6 +160,7 @@ class ClientLife:
         self.ioloop_thread_id = threading.get_ident()
         self._running.set()
         self._main = asyncio.get_running_loop().create_task(self._keep_connected())
+        self._main.add_done_callback(self._main_ended)
 
     def stop(self, timeout: float | None = None) -> ThreadsafeFuture:
         """Close the connection and end. Returns at once; see `join` and `until_stopped`.
@@ -181,8 +182,7 @@ class ClientLife:
     async def _end_and_wait(self) -> None:
         if self._started:
             self._end("stopped")
-        if self._main is not None:
-            await asyncio.wait([self._main])
+        await self._stopped.until_set()
 
     def _end(self, how: str) -> None:
         """Take leave: from here on nothing is connected, and nobody need wait."""
@@ -202,6 +202,16 @@ class ClientLife:
             self._waiting_to_retry,
         ):
             event.fail(self._over)
+
+    def _main_ended(self, task: asyncio.Task[None]) -> None:
+        self._main = None
+        if self._over is None:
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                self._logger.error("The client failed", exc_info=error)
+            self._end("given up: the connection is gone and is not to be made again")
+        else:
+            self._finish()
 
     def _finish(self) -> None:
         self._running.clear()
@@ -234,16 +244,12 @@ class ClientLife:
                 self._waiting_to_retry.set()
                 await asyncio.sleep(self._delay())
                 self._waiting_to_retry.clear()
-            self._main = None
-            self._end("given up: the connection is gone and is not to be made again")
         except asyncio.CancelledError:
             link = self._link or link
             if link is not None and not link.gone.done():
                 await asyncio.wait([link.gone], timeout=_LAST_WORDS)
                 link.drop()
                 await link.gone
-            self._main = None
-            self._finish()
 
     def _delay(self) -> float:
         backoff = self.reconnect_backoff

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from tornado.ioloop import IOLoop
 
-from katcp.errors import AsyncReply, KatcpSyntaxError
+from katcp.errors import AsyncReply, FailReply, KatcpSyntaxError
 from katcp.handlers import DeviceServerMetaclass, Handler
 from katcp.ioloop_manager import ThreadsafeFuture
 from katcp.protocol import (
@@ -37,6 +37,7 @@ from katcp.server._dispatch import (
     caught,
     error_of,
     exception_text,
+    failure,
     is_coroutine_handler,
     run_elsewhere,
     signature_of,
@@ -361,7 +362,9 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
         self._taken_over[id(message)] = message
         try:
             pending = self.on_message(connection, message)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             self._not_handled(connection, message, error)
             return False
         if self._hold_for(connection, pending, message):
@@ -373,12 +376,13 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
         self, connection: ClientConnection, message: Message | None, error: BaseException
     ) -> None:
         """See to it that a request is answered that an overridden method has failed on."""
-        self._logger.error("Handling %r failed", message, exc_info=error)
+        if not isinstance(error, (FailReply, AsyncReply)):
+            self._logger.error("Handling %r failed", message, exc_info=error)
         if message is None or self._taken_over.pop(id(message), None) is None:
             return  # it had been passed on to `handle_request`, which sees to the reply
-        if message.mtype == Message.REQUEST:
-            text = exception_text(error, self._tb_limit)
-            connection.reply(Message.reply_to_request(message, "fail", text), message)
+        if message.mtype == Message.REQUEST and not isinstance(error, AsyncReply):
+            arguments = failure(error, self._tb_limit)
+            connection.reply(Message.reply_to_request(message, *arguments), message)
 
     def _entry(self, name: bytes) -> Entry | None:
         """Return the handler of a request, ready to be called.

@@ -245,24 +245,16 @@ class Entry:
         """Answer a request whose handler raised."""
         if isinstance(error, KeyboardInterrupt):
             raise error  # the operator's, wherever it happened to strike
-        if isinstance(error, FailReply):
-            status = b"invalid" if isinstance(error, InvalidReply) else b"fail"
-            if req.answered:
-                log.error("The handler of %r failed after its reply: %s", req.msg, error)
-            else:
-                req.send_reply([status, format_argument(_text_of(error))])
-            return
-        log.error("The handler of %r failed", req.msg, exc_info=error)
+        if not isinstance(error, FailReply):
+            log.error("The handler of %r failed", req.msg, exc_info=error)
+        elif req.answered:
+            log.error("The handler of %r failed after its reply: %s", req.msg, error)
         if not req.answered:
-            req.send_reply([b"fail", format_argument(exception_text(error, server.tb_limit))])
+            req.send_reply(failure(error, server.tb_limit))
 
 
 def _nothing() -> None:
     pass
-
-
-def _text_of(error: BaseException) -> str:
-    return str(error)
 
 
 def _status(value: Any) -> bytes | None:
@@ -321,9 +313,21 @@ def error_of(future: asyncio.Future[Any]) -> BaseException | None:
     return error
 
 
+def failure(error: BaseException, tb_limit: int | None) -> list[bytes]:
+    """Return the arguments of the reply for what a handler raised."""
+    if isinstance(error, FailReply):
+        status = b"invalid" if isinstance(error, InvalidReply) else b"fail"
+        return [status, format_argument(str(error))]
+    return [b"fail", format_argument(exception_text(error, tb_limit))]
+
+
 def _is_caller(frames: types.TracebackType) -> bool:
+    """Tell whether a frame is of what stands between a request and its handler."""
     module = str(frames.tb_frame.f_globals.get("__name__"))
-    return module == __name__ or module.startswith("katcp.kattypes.")
+    return module in _CALLERS or module.startswith("katcp.kattypes.")
+
+
+_CALLERS = (__name__, "katcp.server._base")
 
 
 def exception_text(error: BaseException, tb_limit: int | None) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
+
+from katcp.server._patterns import Search
 
 #: Longest regular expression taken [characters]; a longer one is no name filter but an attack.
 MAX_PATTERN = 1000
@@ -18,7 +19,8 @@ def construct_name_filter(pattern: str | None) -> tuple[bool, Callable[[str], bo
     Raises
     ------
     ValueError
-        For a bad or overlong regular expression.
+        For a bad or overlong regular expression, and from the predicate for one that takes too
+        long: none can keep the caller for more than some milliseconds a name.
     """
     if pattern is None:
         return False, lambda name: True
@@ -27,8 +29,8 @@ def construct_name_filter(pattern: str | None) -> tuple[bool, Callable[[str], bo
         if len(expression) > MAX_PATTERN:
             raise ValueError(f"Invalid regular expression: longer than {MAX_PATTERN} characters.")
         try:
-            search = re.compile(expression).search
-        except (re.error, RecursionError, OverflowError) as error:
-            raise ValueError(f"Invalid regular expression: {error}.") from None
-        return False, lambda name: search(name) is not None
+            search = Search(expression)
+        except ValueError as error:
+            raise ValueError(f"Invalid regular expression: {error}") from None
+        return False, search.found_in
     return True, lambda name: name == pattern

@@ -37,9 +37,7 @@ def bind_sockets(host: str, port: int, backlog: int) -> list[socket.socket]:
 
 
 def _bind_all(host: str, port: int, backlog: int) -> list[socket.socket]:
-    found = socket.getaddrinfo(
-        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     try:
         for family, kind, protocol, _, address in dict.fromkeys(found):

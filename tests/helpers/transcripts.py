@@ -163,18 +163,24 @@ class Extra(Difference):
         ``same`` connection, or all ``others``.
     anywhere : bool
         Whether other lines may come before it.
+    since : str or None
+        A step that must have been made, for the line to come.
     """
 
     after: str
     line: str
     to: str = dataclasses.field(default="same", kw_only=True)
     anywhere: bool = dataclasses.field(default=False, kw_only=True)
+    since: str | None = dataclasses.field(default=None, kw_only=True)
 
-    def apply(self, step: Step) -> str:
-        """Return the line to come after a step; raises `KeyError` if it is another step."""
-        match = _wild(self.after).fullmatch(str(step))
-        if match is None:
-            raise KeyError(str(step))
+    def apply(self, steps: list[str]) -> str:
+        """Return the line to come after the last step; raises `KeyError` if there is none."""
+        *before, last = steps
+        match = _wild(self.after).fullmatch(last)
+        if match is None or (
+            self.since is not None and not any(map(_wild(self.since).fullmatch, before))
+        ):
+            raise KeyError(last)
         return _WORD.sub(lambda word: match[word[1]], self.line)
 
 
@@ -246,6 +252,7 @@ class Player:
         self.repeated = repeated
         #: Whatever was received, with its connection, in order.
         self.log: list[tuple[str, bytes]] = []
+        self.made: list[str] = []
         self.peers: dict[str, _Peer] = {}
         self.ports: dict[str, int] = {}
         self.began = time.time()
@@ -262,8 +269,9 @@ class Player:
         self.address = (host, port)
         step = None
         try:
-            for step in read(self.name):  # noqa: B007  # used below
+            for step in read(self.name):  # used below
                 await self._make(step)
+                self.made.append(str(step))
                 await self._expect_extras(step)
         except (Mismatch, asyncio.TimeoutError) as error:
             received = "\n".join(f"  <{conn} {line[:300]!r}" for conn, line in self.log[-12:])
@@ -279,6 +287,9 @@ class Player:
             raise Mismatch(f"{self.name}: these differences do not occur: {unused}")
 
     async def _make(self, step: Step) -> None:
+        if step.kind in ("send", "remark"):
+            for connection in self.peers:
+                await self._catch_floating(connection)
         if step.kind in ("see", "event"):
             await self._see(step)
         elif step.kind == "send":
@@ -387,7 +398,7 @@ class Player:
             if not isinstance(difference, Extra):
                 continue
             try:
-                line = difference.apply(step)
+                line = difference.apply(self.made)
             except KeyError:
                 continue
             connections = [step.connection]
@@ -496,8 +507,11 @@ def to_send(text: str) -> bytes:
     for note in (" (no end of line yet)", " (no end of line)"):
         if text.endswith(note):
             return raw(text.removesuffix(note))
-    long = re.fullmatch(r"(?P<head>\?\w+ )(?P<fill>\w)\w*(?: \.\.\.|\.\.\.) <(?P<size>\d+) bytes"
-                        r"(?P<end> in all|, no end of line)>", text)
+    long = re.fullmatch(
+        r"(?P<head>\?\w+ )(?P<fill>\w)\w*(?: \.\.\.|\.\.\.) <(?P<size>\d+) bytes"
+        r"(?P<end> in all|, no end of line)>",
+        text,
+    )
     if long is not None:
         size = int(long["size"]) - len(long["head"])
         if long["end"] == " in all":

@@ -112,7 +112,9 @@ def server(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
     return run(*SERVER, *arguments, cwd=cwd)
 
 
-def cli(*arguments: str, stdin: str | None = None, **extra: str) -> subprocess.CompletedProcess[str]:
+def cli(
+    *arguments: str, stdin: str | None = None, **extra: str
+) -> subprocess.CompletedProcess[str]:
     """Run ``katcp-cli``."""
     return run(*CLI, *arguments, stdin=stdin, **extra)
 

@@ -108,9 +108,7 @@ def test_call(demo: Served) -> None:
 @pytest.mark.parametrize(
     ("arguments", "echo"), [(["-5"], "-5"), (["--", "--json"], "--json"), ([""], '""')]
 )
-def test_call_sends_arguments_as_they_are(
-    demo: Served, arguments: list[str], echo: str
-) -> None:
+def test_call_sends_arguments_as_they_are(demo: Served, arguments: list[str], echo: str) -> None:
     result = cli(demo.address, "call", "set-label", *arguments)
     assert result.stdout == f"!set-label ok {echo}\n"
 
@@ -242,7 +240,7 @@ def test_watch_until_interrupted(demo: Served) -> None:
 def test_help(demo: Served) -> None:
     one = cli(demo.address, "help", "mode")
     assert one.stdout.startswith("?mode\n  Tell what the cryostat is to do")
-    assert cli(demo.address, "help").stdout.startswith("attach-module  Attach a module")
+    assert cli(demo.address, "help").stdout.startswith("attach-module   ")
     unknown = cli(demo.address, "help", "no-such")
     assert (unknown.returncode, unknown.stderr) == (
         1,

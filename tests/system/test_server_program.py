@@ -78,10 +78,16 @@ def test_signal_says_goodbye_and_exits_0(number: int) -> None:
 
 
 def test_signal_with_a_request_under_way(place: Path) -> None:
-    with serve(f"{place}/mydevices.py:Busy") as served, Talk(served) as talk:
+    busy = f"{place}/mydevices.py:Busy"
+    with serve(busy) as served, Talk(served) as talk, Talk(served) as other:
         talk.say(b"?wait[1]")
-        assert talk.ask(b"?watchdog[2]")  # comes to it only when it is cancelled
+        assert other.ask(b"?watchdog[2]") == [b"!watchdog[2] ok"]
         assert served.end() == 0
+        lines = [line for line in iter(talk.line, b"") if not line.startswith(b"#client")]
+        assert lines == [
+            b"!wait[1] fail request_cancelled",
+            b"#disconnect Device\\_server\\_shutting\\_down.",
+        ]
 
 
 def test_halt_exits_0() -> None:
@@ -115,7 +121,9 @@ def again(served: Served) -> Talk:
     raise AssertionError("it did not come back")
 
 
-@pytest.mark.parametrize("device", ["mydevices:Adder", "mydevices.py:Adder", "{place}/mydevices.py:Adder"])
+@pytest.mark.parametrize(
+    "device", ["mydevices:Adder", "mydevices.py:Adder", "{place}/mydevices.py:Adder"]
+)
 def test_class_of_a_user(place: Path, device: str) -> None:
     with serve(device.format(place=place), cwd=place) as served, Talk(served) as talk:
         assert talk.ask(b"?add[1] 2 3") == [b"!add[1] ok 5"]
@@ -179,9 +187,7 @@ def test_port_in_use() -> None:
         ("nonsense", 2, "DEVICE is host, demo, package.module:Class or"),
     ],
 )
-def test_device_that_cannot_be_served(
-    place: Path, device: str, status: int, text: str
-) -> None:
+def test_device_that_cannot_be_served(place: Path, device: str, status: int, text: str) -> None:
     result = server(device, "--port", "0", cwd=place)
     assert result.returncode == status
     assert result.stdout == ""

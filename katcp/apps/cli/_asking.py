@@ -70,6 +70,8 @@ class Asker:
             If there is none, or it is lost before the reply.
         TimedOut
         """
+        if not self.client.is_connected():
+            raise NoConnection(f"not connected to {self.address}")
         limit = self._timeout
         if limit is None:
             limit = await self._hinted_limit(name) if hinted else DEFAULT_TIMEOUT

@@ -34,6 +34,9 @@ from katcp.apps.cli._watch import watch
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+#: What is to be done when the command line has been understood; returns the exit status.
+Run = Callable[[], int]
+
 #: Environment variable that names the device.
 ADDRESS_VARIABLE = "KATCP_ADDRESS"
 
@@ -144,7 +147,7 @@ class DeviceGroup(click.Group):
 @partial(common_options, short=["-a"])
 @click.version_option(__version__, prog_name=PROGRAM)
 @click.pass_context
-def command(ctx: click.Context, /, **options: Any) -> None:
+def command(ctx: click.Context, /, **options: Any) -> Run | None:
     """Talk to a KATCP device: from a prompt, or, with a verb, from scripts.
 
     Without a verb it is a shell on the device; if its input is no terminal, it does what the
@@ -156,14 +159,19 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     given = positional or options.pop("address") or os.environ.get(ADDRESS_VARIABLE) or None
     options.pop("address", None)
     ctx.obj = Settings().with_options(address=given, **options)
-    if ctx.invoked_subcommand is None:
+    if ctx.invoked_subcommand is not None:
+        return None
+    settings: Settings = ctx.obj
+    if settings.json:
+        raise click.UsageError("--json is for verbs")
+    host, port = settings.where()
+
+    def run() -> int:
         from katcp.apps.cli._shell import run_shell  # prompt_toolkit takes a while to import
 
-        settings: Settings = ctx.obj
-        if settings.json:
-            raise click.UsageError("--json is for verbs")
-        host, port = settings.where()
-        ctx.exit(run_shell(host, port, settings.timeout, settings.verbose))
+        return run_shell(host, port, settings.timeout, settings.verbose)
+
+    return run
 
 
 #: What a verb does once there is a connection.
@@ -179,7 +187,7 @@ def verb(**attributes: Any) -> Callable[[Callable[..., Job]], click.Command]:
     def decorate(function: Callable[..., Job]) -> click.Command:
         @common_options
         @click.pass_context
-        def run(ctx: click.Context, /, **arguments: Any) -> None:
+        def parse(ctx: click.Context, /, **arguments: Any) -> Run:
             names = ("address", "timeout", "json", "verbose")
             options = {name: arguments.pop(name) for name in names}
             settings: Settings = ctx.obj.with_options(**options)
@@ -190,12 +198,12 @@ def verb(**attributes: Any) -> Callable[[Callable[..., Job]], click.Command]:
                 async with connected(host, port, settings.timeout, settings.verbose) as asker:
                     return await job(verbs.Here(asker, Screen(settings.json)))
 
-            ctx.exit(asyncio.run(work()))
+            return lambda: asyncio.run(work())
 
-        run.__doc__ = function.__doc__
+        parse.__doc__ = function.__doc__
         parameters = getattr(function, "__click_params__", [])
-        run.__click_params__ += parameters  # type: ignore[attr-defined]  # click's own way
-        return command.command(**attributes)(run)
+        parse.__click_params__ += parameters  # type: ignore[attr-defined]  # click's own way
+        return command.command(**attributes)(parse)
 
     return decorate
 
@@ -318,6 +326,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _give_up_stdout()
     except KeyboardInterrupt:
         status = INTERRUPTED
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")  # the terminal has shown ^C
         with contextlib.suppress(BrokenPipeError):
             sys.stdout.flush()
     sys.exit(status)
@@ -326,19 +336,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return the exit status."""
     try:
+        # Only parsed in there: click has ideas of its own about interrupts and broken pipes.
         result = command.main(
             None if arguments is None else list(arguments), PROGRAM, standalone_mode=False
         )
+        return result() if callable(result) else DONE
     except click.ClickException as error:
         text = visible(" ".join(error.format_message().split()))
         complain(f"{text} (see {PROGRAM} --help)")
         return MISUSE
-    except click.Abort:
-        return INTERRUPTED
     except CommandError as error:
         complain(str(error))
         return error.status
-    return result if isinstance(result, int) else DONE
 
 
 def _give_up_stdout() -> None:

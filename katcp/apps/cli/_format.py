@@ -204,6 +204,21 @@ def message_line(kind: str, name: str, arguments: Sequence[bytes]) -> Line:
     return line
 
 
+def log_line(arguments: Sequence[bytes], major: int) -> Line:
+    """Return a ``#log``: time, level, logger, text; as far as the device sent them."""
+    level, moment, name, text = [*arguments[:4], *[b""] * (4 - len(arguments[:4]))]
+    style = _LEVEL_STYLES.get(level, "")
+    return [
+        Piece(time_text(parse_time(moment, major)), "dim"),
+        Piece("  "),
+        Piece(visible(level).upper(), style),
+        Piece(f" {visible(name)}: {visible(text)}"),
+    ]
+
+
+_LEVEL_STYLES = {b"warn": "warn", b"error": "error", b"fatal": "error", b"info": "nominal"}
+
+
 def refusal_text(name: str, arguments: Sequence[bytes]) -> str:
     """Return why a request was refused, as in ``heat fail: Too hot``."""
     code = visible(arguments[0]) if arguments else "no status"

@@ -1,0 +1,1 @@
+"""Tests of katcp.aio, a file for each room."""

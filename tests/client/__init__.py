@@ -1,0 +1,1 @@
+"""Tests of katcp.client, a file for each room."""

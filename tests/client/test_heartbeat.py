@@ -1,0 +1,59 @@
+import asyncio
+
+import pytest
+
+from katcp.client._heartbeat import Heartbeat
+
+
+class Device:
+    """Counts what it is asked, and when it is given up."""
+
+    def __init__(self, interval: float) -> None:
+        loop = asyncio.get_running_loop()
+        self.asked: list[float] = []
+        self.given_up: list[str] = []
+        begun = loop.time()
+        self.heart = Heartbeat(
+            loop,
+            interval,
+            lambda: self.asked.append(loop.time() - begun),
+            self.given_up.append,
+        )
+
+
+@pytest.mark.virtual_time
+async def test_a_silent_device_is_asked_and_then_given_up() -> None:
+    device = Device(10)
+    await asyncio.sleep(15)
+    assert device.asked == []
+    await asyncio.sleep(10)
+    assert device.asked == [20]
+    assert device.given_up == []
+    await asyncio.sleep(100)
+    assert device.asked == [20]
+    assert device.given_up == ["nothing heard from the device for 20 s"]
+
+
+@pytest.mark.virtual_time
+async def test_a_device_that_talks_is_not_asked() -> None:
+    device = Device(10)
+    for _ in range(20):
+        await asyncio.sleep(5)
+        device.heart.heard = True
+    assert device.asked == []
+    device.heart.stop()
+
+
+@pytest.mark.virtual_time
+async def test_a_device_that_answers_is_asked_again_and_again() -> None:
+    device = Device(10)
+    for _ in range(10):
+        count = len(device.asked)
+        while len(device.asked) == count:
+            await asyncio.sleep(1)
+        device.heart.heard = True
+    assert device.given_up == []
+    device.heart.stop()
+    await asyncio.sleep(100)
+    assert len(device.asked) == 10
+    assert device.given_up == []
