@@ -21,8 +21,9 @@ def imported_modules(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import in line {node.lineno}"
             yield node.module or ""
-            # `from katcp.package import _room` names a room too
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            # `from katcp.package import _room` names a room too; classes begin with a capital
+            names = [alias.name for alias in node.names if alias.name.lstrip("_")[:1].islower()]
+            yield from (f"{node.module}.{name}" for name in names)
 
 
 def package_of(path: Path) -> str:

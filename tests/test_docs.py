@@ -2,10 +2,7 @@
 
 A block of Python after ``<!-- file: PATH -->`` equals that file. A ``console`` block after
 ``<!-- run: DEVICE -->`` is run against ``katcp-server DEVICE``: each line after ``$ `` is a
-command, the lines below it are what it prints. ``…`` stands for any text in a line, and a line of
-``…`` alone for any lines. The address ``127.0.0.1:7147`` of the text is replaced by that of the
-server of the test.
-"""
+command, the X"""
 
 import contextlib
 import inspect
@@ -28,6 +25,7 @@ PAGES = sorted(
     page for page in [ROOT / "README.md", *DOCS.rglob("*.md")] if "_build" not in page.parts
 )
 ADDRESS = "127.0.0.1:7147"
+VERBS = {"list", "get", "watch", "call", "help", "info"}
 PROGRAMS = {
     "katcp-server": [sys.executable, "-m", "katcp.apps.server"],
     "katcp-cli": [sys.executable, "-m", "katcp.apps.cli"],
@@ -77,15 +75,15 @@ def commands(block: Block) -> Iterator[Command]:
         yield Command(line, output)
 
 
+def without_times(text: str) -> str:
+    """Return the text with each moment, as a date or in seconds since 1970, made the same."""
+    return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z|\b1[5-9]\d{8}\.\d+", "<time>", text)
+
+
 def output_pattern(lines: list[str]) -> re.Pattern[str]:
     """Return what the output has to match, to its end."""
-    parts = []
-    for line in lines:
-        if line == "…":
-            parts.append(r"(?:.*\n)*")
-        else:
-            parts.append(".*".join(re.escape(piece) for piece in line.split("…")) + r"[ ]*\n")
-    return re.compile("".join(parts))
+    text = without_times("".join(f"{line}\n" for line in lines))
+    return re.compile(".*".join(re.escape(piece) for piece in text.split("…")))
 
 
 @contextlib.contextmanager
@@ -111,13 +109,10 @@ def serving(device: str) -> Iterator[str]:
 def run(line: str, address: str) -> subprocess.CompletedProcess[str]:
     """Run a command of a page against the server at an address."""
     program, *arguments = shlex.split(line)
-    if program == "katcp-cli" and ADDRESS not in arguments:
-        arguments.insert(0, ADDRESS)
-    arguments = [argument.replace(ADDRESS, address) for argument in arguments]
     return subprocess.run(
-        [*PROGRAMS[program], *arguments],
+        [*PROGRAMS[program], *(argument.replace(ADDRESS, address) for argument in arguments)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "KATCP_ADDRESS": address},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -150,7 +145,7 @@ def test_console_prints_what_the_page_says(block: Block) -> None:
     with serving(block.argument) as address:
         for command in commands(block):
             result = run(command.line, address)
-            output = result.stdout.replace(address, ADDRESS)
+            output = without_times(result.stdout.replace(address, ADDRESS))
             assert output_pattern(command.output).fullmatch(output), (
                 f"$ {command.line}\n{output}(exit status {result.returncode})"
             )
@@ -199,6 +194,27 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)]*)\)", text):
         if not target.startswith(("http://", "https://", "#")):
             assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+@pytest.mark.parametrize(
+    "command", ["katcp-server", "katcp-cli", *(f"katcp-cli {verb}" for verb in sorted(VERBS))]
+)
+def test_every_option_is_documented(command: str) -> None:
+    text = (DOCS / "reference" / "command-lines.md").read_text(encoding="utf-8")
+    result = run(f"{command} --help", ADDRESS)
+    assert result.returncode == 0
+    options = set(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", result.stdout, re.MULTILINE))
+    assert "--help" in options
+    assert options <= set(re.findall(r"`(--[a-z-]+)`", text))
+
+
+def test_every_verb_is_documented() -> None:
+    text = (DOCS / "reference" / "command-lines.md").read_text(encoding="utf-8")
+    commands_part = run("katcp-cli --help", ADDRESS).stdout.partition("Commands:\n")[2]
+    listed = re.findall(r"^  (\w+)", commands_part.partition("\n\n")[0], re.MULTILINE)
+    documented = re.findall(r"^`([a-z]+)(?: [^`]*)?`$", text, re.MULTILINE)
+    assert set(listed) == VERBS
+    assert set(documented) - {"host", "demo"} == VERBS
 
 
 def test_every_limit_is_documented_with_its_default() -> None:

@@ -5,11 +5,13 @@ from katcp.inspecting_client import InspectingClientAsync
 
 
 async def main(host, port):
-    async with InspectingClientAsync(host, port) as client:
-        async for state, _changes in client.changes():
+    client = InspectingClientAsync(host, port, timeout=5)
+    news = client.changes()
+    async with client:
+        async for state, _changes in news:
             print(state)
             if state.synced:
-                print(len(client.sensors), "sensor(s):", *sorted(client.sensors))
+                print("sensors:", *sorted(client.sensors))
                 break
 
 

@@ -7,20 +7,19 @@ from katcp.inspecting_client import InspectingClientAsync
 def on_state(state, changes):
     """Told of each state; `changes` has the names that were added and removed."""
     if changes is not None:
-        print("new sensors:", sorted(changes.sensors.added))
+        print("new sensors:", *sorted(changes.sensors.added))
 
 
 async def main(host, port):
-    client = InspectingClientAsync(host, port)
+    client = InspectingClientAsync(host, port, timeout=5)
     client.set_state_callback(on_state)
     async with client:
-        await client.until_synced(timeout=5)
-        target = await client.future_get_sensor("target")
         await client.set_sampling("target", "event")
-
         reply, _informs = await client.simple_request("heat", 45.5)
-        print(reply)
-        print(target.name, target.reading.status, target.reading.value, target.units)
+        print(reply.arguments)
+
+        target = await client.future_get_sensor("target")
+        print(target.name, target.reading.value, target.units)
 
 
 host, port = sys.argv[1].rsplit(":", 1)

@@ -5,10 +5,10 @@ from katcp.inspecting_client import InspectingClientAsync
 
 
 async def main(host, port):
-    async with InspectingClientAsync(host, port) as client:
-        await client.until_synced(timeout=5)
+    async with InspectingClientAsync(host, port, timeout=5) as client:
+        readings = client.readings("target")
         await client.set_sampling("target", "event")
-        async for sensor, reading in client.readings("target"):
+        async for sensor, reading in readings:
             print(sensor.name, reading.value)
             if reading.value >= 20.0:
                 break

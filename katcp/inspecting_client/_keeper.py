@@ -204,9 +204,9 @@ class ModelKeeper:
                 if not self._still(session):
                     return
             if not self._agenda:
-                await self._announce(SYNCED)
                 if self.resync_delay is not None:
                     self.resync_delay.success()
+                await self._announce(SYNCED)
                 if not self._agenda:
                     await self._wait(self._interface_changed, self._disconnected)
                 if not self._still(session):

@@ -20,7 +20,7 @@ import katcp_codec
 from katcp.errors import KatcpSyntaxError, LineTooLong
 from katcp.protocol._constants import DEFAULT_MAX_LINE
 from katcp.protocol._message import Message
-from katcp.protocol._parser import MessageParser
+from katcp.protocol._parser import MessageParser, shown
 
 _EOL = re.compile(rb"[\r\n]")
 _BLANK = b" \t"
@@ -195,11 +195,12 @@ class StreamParser:
             self.overrun = self._held_size + len(piece)
             # No more of it than is there however the line was cut into pieces.
             beginning = b"".join([*self._held, piece])[: min(60, self.max_line)]
-            excerpt = beginning.decode("utf-8", "backslashreplace")
             self._held.clear()
             self._held_size = 0
             result.append(
-                LineTooLong(f"Line longer than {self.max_line} bytes discarded: {excerpt!r}...")
+                LineTooLong(
+                    f"Line longer than {self.max_line} bytes discarded: {shown(beginning)}..."
+                )
             )
         else:
             self._held.append(piece)

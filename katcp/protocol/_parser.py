@@ -16,6 +16,14 @@ _NAME_AND_MID = re.compile(rb"([a-zA-Z][a-zA-Z0-9\-]*)(?:\[([0-9]+)\])?")
 _EXCERPT = 100
 
 
+def shown(raw: bytes) -> str:
+    """Return `raw` in quotes for an error text, as text if it is some."""
+    try:
+        return repr(raw.decode("utf-8"))
+    except UnicodeDecodeError:
+        return repr(raw)[1:]
+
+
 class MessageParser:
     """Parses lines, each without its end, into messages."""
 
@@ -54,8 +62,8 @@ class MessageParser:
         head, *rest = self.WHITESPACE_RE.split(line)
         match = _NAME_AND_MID.fullmatch(head, 1)
         if match is None:
-            excerpt = head[1 : 1 + _EXCERPT].decode("utf-8", "backslashreplace")
-            raise KatcpSyntaxError(f"Bad message name (and possibly id) {excerpt!r}.")
+            excerpt = shown(head[1 : 1 + _EXCERPT])
+            raise KatcpSyntaxError(f"Bad message name (and possibly id) {excerpt}.")
         if rest and not rest[-1]:
             rest.pop()  # trailing white space makes no argument
         name, mid = match.groups()

@@ -87,7 +87,9 @@ class DeviceServer(
         self.extra_versions: dict[str, tuple[str, str | None]] = {}
         self._restart_queue: Any = None
         self._sensors: dict[str, Sensor] = {}
-        self._sorted: list[Sensor] | None = None
+        # Sensors by name, with the number of changes that they are of; other threads make changes.
+        self._sorted: tuple[int, list[Sensor]] = (-1, [])
+        self._sensor_changes = 0
         self._description_tails: dict[Sensor, bytes] = {}
         self._help_tails: dict[str, tuple[Any, bytes]] = {}
         self._client_conns: Any = self._server.connections
@@ -141,7 +143,7 @@ class DeviceServer(
         if old is not None and old is not sensor:
             self._forget_sensor(old)
         self._sensors[sensor.name] = sensor
-        self._sorted = None
+        self._sensor_changes += 1
         if old is not sensor:
             self._changed("sensor", sensor.name, "added" if old is None else "modified")
 
@@ -169,7 +171,7 @@ class DeviceServer(
         known = self._sensors.pop(name, None)
         if known is None:
             raise ValueError(f"Unknown sensor '{name}'.")
-        self._sorted = None
+        self._sensor_changes += 1
         self._forget_sensor(known)
         self._changed("sensor", name, "removed")
 
@@ -201,9 +203,12 @@ class DeviceServer(
 
     def sorted_sensors(self) -> list[Sensor]:
         """Return the sensors by name."""
-        if self._sorted is None or len(self._sorted) != len(self._sensors):
-            self._sorted = [sensor for _, sensor in sorted(self._sensors.items())]
-        return self._sorted
+        changes, ordered = self._sorted
+        if changes != self._sensor_changes or len(ordered) != len(self._sensors):
+            changes = self._sensor_changes
+            ordered = [sensor for _, sensor in sorted(self._sensors.items())]
+            self._sorted = (changes, ordered)
+        return ordered
 
     # -- requests that come and go ------------------------------------------------------
 

@@ -31,9 +31,9 @@ _MAX_STEPS = 300_000
 #: Members of character ranges above which compiling would take `re` long.
 _MAX_RANGES = 5_000
 #: States of an automaton. One step visits each of them at most once.
-_MAX_STATES = 500
+_MAX_STATES = 1_200
 #: Visits of states that are made for one name, and for one expression in all.
-_MAX_VISITS_A_NAME = 100_000
+_MAX_VISITS_A_NAME = 8_000
 _MAX_VISITS = 2_000_000
 #: Steps of an automaton that are remembered, by the states it was in before.
 _MAX_KNOWN = 2_000

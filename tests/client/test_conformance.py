@@ -149,6 +149,7 @@ async def test_b_client_6_whatever_comes_the_connection_stays_up() -> None:
             b"#news in\\_the\\_end",
         )
         await until(lambda: "inform_news #news in\\_the\\_end" in client.calls)
+        await until(lambda: server.heard)
         assert server.heard == [b"!request[3] invalid Unknown\\_request."]
         assert server.count == 1
         assert client.is_connected()

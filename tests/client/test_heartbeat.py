@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from katcp.client._heartbeat import Heartbeat
+from tests.helpers.scripted import until
 
 
 class Device:
@@ -47,10 +48,8 @@ async def test_a_device_that_talks_is_not_asked() -> None:
 @pytest.mark.virtual_time
 async def test_a_device_that_answers_is_asked_again_and_again() -> None:
     device = Device(10)
-    for _ in range(10):
-        count = len(device.asked)
-        while len(device.asked) == count:
-            await asyncio.sleep(1)
+    for count in range(1, 11):
+        await until(lambda count=count: len(device.asked) == count, timeout=1000)
         device.heart.heard = True
     assert device.given_up == []
     device.heart.stop()

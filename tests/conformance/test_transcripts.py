@@ -281,7 +281,7 @@ DIFFERENCES: list[Difference] = [
         "W4: a name that is no UTF-8 is a syntax error like others",
         "08-malformed-lines",
         "#log error {time} root " + TRACEBACK + r"UnicodeDecodeError:\_{text}\n",
-        r"#log error <NOW> root Bad\_message\_name\_(and\_possibly\_id)\_'w\\\\xffb'.",
+        r"#log error <NOW> root Bad\_message\_name\_(and\_possibly\_id)\_'w\\xffb'.",
     ),
     Changed(
         "guidelines 1.11: one short line about a bad line, no traceback",

@@ -95,7 +95,7 @@ def test_error_texts_say_what_is_wrong(line: bytes, text: str) -> None:
 def test_w4_a_name_that_is_not_utf_8_is_a_syntax_error() -> None:
     with pytest.raises(KatcpSyntaxError) as caught:
         parse(b"?w\xffb")
-    assert str(caught.value) == r"Bad message name (and possibly id) 'w\\xffb'."
+    assert str(caught.value) == r"Bad message name (and possibly id) 'w\xffb'."
 
 
 def test_a_long_bad_name_is_repeated_in_part() -> None:

@@ -76,7 +76,7 @@ def common_options(function: _F, *, short: Sequence[str] = ()) -> _F:
     `short` are further names of ``--address``: not behind verbs, whose arguments may begin with
     a dash.
     """
-    for option in (
+    options = (
         click.option(
             "--address",
             *short,
@@ -92,7 +92,8 @@ def common_options(function: _F, *, short: Sequence[str] = ()) -> _F:
         ),
         click.option("--json", is_flag=True, help="Print one JSON object a line."),
         click.option("--verbose", is_flag=True, help="Tell more about the connection."),
-    ):
+    )
+    for option in reversed(options):  # as decorators are applied
         function = option(function)
     return function
 
@@ -265,10 +266,10 @@ def get_verb(names: Sequence[str]) -> Job:
 def watch_verb(
     names: Sequence[str], strategy: str, count: int | None, duration: float | None
 ) -> Job:
-    """Print readings of sensors as they come, a line each, until interrupted.
+    """Print readings of sensors as they come.
 
-    NAME is as for get, and so are the keys of JSON. Sensors that come up later and match are
-    watched too.
+    One line each, until interrupted. NAME is as for get, and so are the keys of JSON. Sensors that
+    come up later and match are watched too.
     """
     plan = parse_strategy(strategy.split())
     if plan.name == "none":
@@ -281,10 +282,10 @@ def watch_verb(
 @click.argument("request")
 @click.argument("arguments", metavar="[ARGUMENTS]...", nargs=-1, type=click.UNPROCESSED)
 def call_verb(request: str, arguments: Sequence[str]) -> Job:
-    r"""Send a request; print its informs as they come, and its reply.
+    r"""Send a request; print its informs and its reply.
 
-    Arguments go to the device as they are, numbers such as -5 too; behind -- also those that look
-    like options of this program.
+    Informs are printed as they come. Arguments go to the device as they are, numbers such as -5
+    too; behind -- also those that look like options of this program.
 
     JSON: an object {"inform": request, "arguments": [...]} for each inform, then {"reply":
     request, "status": "ok", "arguments": [...]}. Arguments are strings; bytes that are not UTF-8
@@ -297,7 +298,7 @@ def call_verb(request: str, arguments: Sequence[str]) -> Job:
 @verb(name="help")
 @click.argument("request", required=False)
 def help_verb(request: str | None) -> Job:
-    """Print the device's help on a REQUEST, or list all requests.
+    """Print the device's help on a REQUEST, or list them.
 
     JSON keys: name, description.
     """
@@ -309,7 +310,7 @@ def help_verb(request: str | None) -> Job:
 
 @verb(name="info")
 def info_verb() -> Job:
-    """Print what the device is: versions, number of sensors and requests, clients.
+    """Print versions, clients, numbers of sensors and requests.
 
     JSON keys: address, protocol, versions (name: [version, build]), sensors, requests, clients.
     """

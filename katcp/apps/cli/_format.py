@@ -127,9 +127,13 @@ def reading_row(reading: Reading, info: SensorInfo, major: int) -> list[Piece]:
 class UpdateFormat:
     """Lines of updates as they come, aligned as far as what came before tells."""
 
-    def __init__(self, major: int, names: Iterable[str] = ()) -> None:
+    def __init__(self, major: int) -> None:
         self._major = major
-        self._name = max((width(visible(name)) for name in names), default=0)
+        self._name = 0
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Make room for sensors that are going to come."""
+        self._name = max([self._name, *(width(visible(name)) for name in names)])
 
     def line(self, reading: Reading, info: SensorInfo) -> Line:
         """Return time, name, status and value with units of a reading."""

@@ -43,7 +43,8 @@ async def all_sensors(asker: Asker) -> dict[str, SensorInfo]:
     """Return all sensors of the device, sorted by name."""
     informs = await asker.ask_ok("sensor-list")
     infos = [SensorInfo.of(inform.arguments) for inform in informs]
-    return {info.name: info for info in sorted(infos, key=lambda info: info.name)}
+    named = [info for info in infos if info.name]
+    return {info.name: info for info in sorted(named, key=lambda info: info.name)}
 
 
 async def find_sensors(asker: Asker, patterns: Sequence[Pattern]) -> Found:

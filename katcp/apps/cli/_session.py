@@ -138,6 +138,7 @@ class Session:
         names, strategy = _names_and_strategy(words)
         found = await find_sensors(self._here.asker, _patterns("watch", names))
         self._watched.update(found.sensors)  # before the first readings come
+        self._format.expect(found.sensors)
         errors = list(found.errors)
         if found.sensors:
             errors += await self._sampler.set(list(found.sensors), strategy)

@@ -112,6 +112,7 @@ class _Watching:
 
     async def _subscribe(self, sensors: dict[str, SensorInfo], first: bool = False) -> None:
         self._sensors.update(sensors)
+        self._format.expect(sensors)
         errors: list[CommandError] = await set_strategy(self._asker, list(sensors), self._strategy)
         if first and len(errors) == len(sensors):
             raise errors[0]

@@ -21,9 +21,9 @@ from katcp.apps.server._items import Item
 from katcp.sensors import Sensor
 
 #: Load average for each processor above which it is a warning, an error.
-LOAD_WARN, LOAD_ERROR = 1.0, 2.0
-#: Use of the processors [%].
-CPU_WARN, CPU_ERROR = 90.0, 98.0
+LOAD_WARN, LOAD_ERROR = 1.0, 4.0
+#: Use of the processors [%]. All of it is what one has them for, so it is never an error.
+CPU_WARN, CPU_ERROR = 95.0, 100.0
 #: Use of the memory [%].
 MEMORY_WARN, MEMORY_ERROR = 90.0, 97.0
 #: Use of the swap space [%].

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 from katcp.errors import FailReply
 from katcp.protocol import Message
 from katcp.sensors import Sensor
+from katcp.server._connection import TIME_SLICE
 from katcp.server._filters import construct_name_filter
 from katcp.server._requests._lists import send_list
 from katcp.server._requests._types import DeviceProtocol
+
+#: Slices of time (`TIME_SLICE`) that one request may take to look for a pattern in names; others
+#: have their turns in between.
+MAX_SLICES = 100
 
 
 class SensorRequests(DeviceProtocol):
@@ -49,15 +58,24 @@ class SensorRequests(DeviceProtocol):
             #sensor-list psu.voltage PSU\_voltage. V float 0.0 5.0
             !sensor-list ok 1
         """
-        sensors = self._matching_sensors(msg)
+        found = self._matching_sensors(msg)
+        if isinstance(found, list):
+            return self._list_descriptions(req, found)
+        return _list_later(req, found, self._list_descriptions)
+
+    def _list_descriptions(self, req: Any, sensors: list[Sensor]) -> Any:
         tails = self._description_tails
         try:
             return send_list(req, [tails[sensor] for sensor in sensors])
         except KeyError:
             for sensor in sensors:
-                if sensor not in tails:
+                # One that another thread has removed meanwhile is not kept.
+                if sensor not in tails and self._sensors.get(sensor.name) is sensor:
                     tails[sensor] = sensor.wire_description()
-            return send_list(req, [tails[sensor] for sensor in sensors])
+            known = tails.get
+            return send_list(
+                req, [known(sensor) or sensor.wire_description() for sensor in sensors]
+            )
 
     _description_tails: dict[Sensor, bytes]
 
@@ -97,12 +115,23 @@ class SensorRequests(DeviceProtocol):
             #sensor-value 1767225600.250000 1 psu.voltage nominal 4.5
             !sensor-value ok 1
         """
-        major = self.major
-        return send_list(
-            req, [sensor.wire_reading(major) for sensor in self._matching_sensors(msg)]
-        )
+        found = self._matching_sensors(msg)
+        if isinstance(found, list):
+            return self._list_readings(req, found)
+        return _list_later(req, found, self._list_readings)
 
-    def _matching_sensors(self, msg: Message) -> list[Sensor]:
+    def _list_readings(self, req: Any, sensors: list[Sensor]) -> Any:
+        major = self.major
+        return send_list(req, [sensor.wire_reading(major) for sensor in sensors])
+
+    def _matching_sensors(self, msg: Message) -> list[Sensor] | Awaitable[list[Sensor]]:
+        """Return the sensors that a request means; with a future, if that takes long to find out.
+
+        Raises
+        ------
+        FailReply
+            If there is none of an exact name, or the filter is no filter.
+        """
         if not msg.arguments:
             return self.sorted_sensors()
         pattern = msg.arguments[0].decode("utf-8", "backslashreplace")
@@ -115,4 +144,50 @@ class SensorRequests(DeviceProtocol):
             if sensor is None:
                 raise FailReply("Unknown sensor name.")
             return [sensor]
-        return [sensor for sensor in self.sorted_sensors() if matches(sensor.name)]
+        matching = self._search(self.sorted_sensors(), matches)
+        try:
+            next(matching)
+        except StopIteration as end:
+            found: list[Sensor] = end.value
+            return found
+        return self._go_on_searching(matching)
+
+    @staticmethod
+    def _search(
+        sensors: list[Sensor], matches: Callable[[str], bool]
+    ) -> Generator[None, None, list[Sensor]]:
+        """Look for a pattern in the names of sensors; yield after each slice of time."""
+        found = []
+        begin = time.monotonic()
+        slices = 0
+        try:
+            for sensor in sensors:
+                if matches(sensor.name):
+                    found.append(sensor)
+                if time.monotonic() - begin > TIME_SLICE:
+                    slices += 1
+                    if slices >= MAX_SLICES:
+                        raise ValueError("it takes too long.")
+                    yield
+                    begin = time.monotonic()
+        except ValueError as error:
+            raise FailReply(f"Invalid regular expression: {error}") from None
+        return found
+
+    async def _go_on_searching(self, matching: Generator[None, None, list[Sensor]]) -> list[Sensor]:
+        while True:
+            await asyncio.sleep(0)
+            try:
+                next(matching)
+            except StopIteration as end:
+                found: list[Sensor] = end.value
+                break
+        # Some may have gone while others had their turn.
+        return [sensor for sensor in found if self._sensors.get(sensor.name) is sensor]
+
+
+async def _list_later(
+    req: Any, pending: Awaitable[list[Sensor]], answer: Callable[[Any, list[Sensor]], Any]
+) -> Any:
+    reply = answer(req, await pending)
+    return await reply if inspect.isawaitable(reply) else reply

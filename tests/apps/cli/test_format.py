@@ -80,7 +80,8 @@ def test_value_of_a_timestamp_sensor_is_a_time() -> None:
 
 
 def test_updates_stay_aligned() -> None:
-    updates = UpdateFormat(5, ["psu.voltage"])
+    updates = UpdateFormat(5)
+    updates.expect(["psu.voltage", "a"])
     one = updates.line(reading(), VOLTS)
     other = updates.line(Reading("fan", 0.25, "unreachable", b"1"), SensorInfo("fan"))
     assert texts([one, other]) == [

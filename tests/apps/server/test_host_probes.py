@@ -52,7 +52,7 @@ def test_load_has_limits_by_the_number_of_processors() -> None:
     items = by_name(probes.ProcessorProbe().read(0.0))
     count = psutil.cpu_count()
     assert items["cpu.count"].value == count
-    assert items["load.1min"].limits == (0.0, 1.0 * count, 0.0, 2.0 * count)
+    assert items["load.1min"].limits == (0.0, 1.0 * count, 0.0, 4.0 * count)
 
 
 def test_use_of_processors_needs_two_looks() -> None:

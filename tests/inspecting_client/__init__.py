@@ -1,0 +1,1 @@
+"""Tests of katcp.inspecting_client, a file for each room."""
