@@ -59,7 +59,8 @@ def _sides(arguments: argparse.Namespace) -> list[Side]:
     if arguments.side != "aiokatcp":
         ours = katcp_side(arguments.cache, arguments.python, arguments.uvloop)
         if ours is None:
-            sys.exit("katcp cannot be imported: name an interpreter that can with --python")
+            what = "katcp or uvloop" if arguments.uvloop else "katcp"
+            sys.exit(f"{what} cannot be imported: name an interpreter that can with --python")
         sides.append(ours)
     return sides
 

@@ -29,6 +29,10 @@ class AsyncEvent:
         self._flag = False
         self._waiters = Waiters()
 
+    def set_ioloop(self, ioloop: IOLoop | None) -> None:
+        """Wait on `ioloop` from now on, where no loop is running."""
+        self._ioloop = ioloop
+
     def set(self) -> None:
         """Set the flag, and wake all who wait for it."""
         self._flag = True

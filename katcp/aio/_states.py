@@ -42,6 +42,10 @@ class AsyncState:
         self._check(self._state)
         self._waiting: dict[Waiters, frozenset[Any]] = {}
 
+    def set_ioloop(self, ioloop: IOLoop | None) -> None:
+        """Wait on `ioloop` from now on, where no loop is running."""
+        self._ioloop = ioloop
+
     @property
     def state(self) -> Any:
         """The present state."""

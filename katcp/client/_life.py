@@ -79,6 +79,14 @@ class ClientLife:
         self._disconnected.set()
         self._received_protocol_info = AsyncEvent()
         self._waiting_to_retry = AsyncEvent()
+        self._events = (
+            self._stopped,
+            self._running,
+            self._connected,
+            self._disconnected,
+            self._received_protocol_info,
+            self._waiting_to_retry,
+        )
         # Why nobody need wait any more.
         self._over: KatcpClientError | None = None
 
@@ -141,6 +149,8 @@ class ClientLife:
             self._ioloop_manager.set_ioloop(IOLoop.current(), managed=False)
         self._ioloop = ioloop = self._ioloop_manager.get_ioloop()
         self._asyncio_loop = ioloop.asyncio_loop  # type: ignore[attr-defined]
+        for event in self._events:
+            event.set_ioloop(ioloop)
         self._started = True
         try:
             here = asyncio.get_running_loop() is self._asyncio_loop
@@ -356,7 +366,7 @@ class ClientLife:
     def _until(self, event: AsyncEvent, timeout: float | None) -> asyncio.Future[Any]:
         if event.is_set() or self._over is None:
             return event.until_set(timeout)
-        return failed(self._over)
+        return failed(self._over, self._ioloop)
 
     def until_running(self, timeout: float | None = None) -> asyncio.Future[Any]:
         """Return a future that is done when the client runs; see `until_connected`."""

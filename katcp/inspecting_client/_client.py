@@ -173,6 +173,8 @@ class InspectingClientAsync(SensorWatcher):
             raise RuntimeError("The client has not stopped yet; see until_stopped().")
         if self.ioloop is None:
             self.ioloop = IOLoop.current()
+        self._state.set_ioloop(self.ioloop)
+        self._stopped.set_ioloop(self.ioloop)
         self._prepare()
         self.katcp_client.set_ioloop(self.ioloop)
         self._over = None

@@ -10,8 +10,9 @@ from katcp.errors import KatcpSyntaxError, KatcpTypeError
 from katcp.protocol._escape import ESCAPE_LOOKUP, unescape
 from katcp.protocol._message import Message
 
-#: The name and, possibly, the message id, behind the type character.
-_NAME_AND_MID = re.compile(rb"([a-zA-Z][a-zA-Z0-9\-]*)(?:\[([0-9]+)\])?")
+#: The name and, possibly, the message id, behind the type character. An id is repeated on each
+#: line of an answer, so one of a megabyte could not be afforded.
+_NAME_AND_MID = re.compile(rb"([a-zA-Z][a-zA-Z0-9\-]*)(?:\[([0-9]{1,20})\])?")
 #: How much of a bad name is repeated in an error text [bytes].
 _EXCERPT = 100
 
@@ -25,7 +26,11 @@ def shown(raw: bytes) -> str:
 
 
 class MessageParser:
-    """Parses lines, each without its end, into messages."""
+    """Parses lines, each without its end, into messages.
+
+    Message ids of up to 20 digits are taken and kept as they are, also those outside the range
+    that the guidelines give them (1 to 2**31-1).
+    """
 
     TYPE_SYMBOL_LOOKUP: ClassVar[dict[bytes, int]] = Message.TYPE_SYMBOL_LOOKUP
     ESCAPE_LOOKUP: ClassVar[dict[bytes, bytes]] = ESCAPE_LOOKUP

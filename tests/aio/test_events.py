@@ -115,3 +115,6 @@ def test_a_loop_given_to_the_constructor_is_waited_on(io_loop: IOLoop) -> None:
     event.set()
     assert io_loop.asyncio_loop.run_until_complete(future) is True
     assert io_loop.asyncio_loop.run_until_complete(event.until_set()) is True
+    event.set_ioloop(None)
+    with pytest.raises(RuntimeError, match="No loop is running"):
+        event.until_set()

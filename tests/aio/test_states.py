@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 from tornado.gen import TimeoutError as TornadoTimeout
+from tornado.ioloop import IOLoop
 
 from katcp.aio import AsyncState
 
@@ -69,3 +70,13 @@ async def test_failing_raises_in_those_who_wait() -> None:
     state.fail(KeyError("over"))
     with pytest.raises(KeyError):
         await future
+
+
+def test_a_loop_can_be_set_later(io_loop: IOLoop) -> None:
+    state = AsyncState(["up", "down"])
+    with pytest.raises(RuntimeError, match="No loop is running"):
+        state.until_state("down")
+    state.set_ioloop(io_loop)
+    future = state.until_state("down")
+    state.set_state("down")
+    assert io_loop.asyncio_loop.run_until_complete(future) is True

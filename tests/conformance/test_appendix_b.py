@@ -159,6 +159,7 @@ BAD = [
     (b"?x[a]", r"Bad message name (and possibly id) 'x[a]'."),
     (b"?x[1", r"Bad message name (and possibly id) 'x[1'."),
     (b"?x[1]y", r"Bad message name (and possibly id) 'x[1]y'."),
+    (b"?x[" + b"1" * 21 + b"]", f"Bad message name (and possibly id) 'x[{'1' * 21}]'."),
     (b"?x a\\q", r"Invalid escape character b'q'."),
     (b"?x a\\", r"Escape slash at end of argument."),
     (b"?echo a\x00b", r"Un-escaped special b'\x00'."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -73,3 +74,27 @@ async def still_serves(server: DeviceServerBase) -> None:
     """Connect anew and do what a well-behaved client does."""
     async with talking(server) as client:
         assert await client.ask(b"?watchdog[9]") == [b"!watchdog[9] ok"]
+
+
+async def small_client(server: Any, size: int = 4096) -> WireClient:
+    """Connect by a socket that takes little before the sender notices."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, server.bind_address)
+    reader, writer = await asyncio.open_connection(sock=sock, limit=2**17)
+    client = WireClient(reader, writer)
+    for _ in range(3):
+        await client.line()
+    return client
+
+
+async def swallow(client: WireClient, end: bytes) -> int:
+    """Read until what was read ends with `end`; return how many bytes that was."""
+    count, last = 0, b""
+    while not last.endswith(end):
+        data = await asyncio.wait_for(client.reader.read(1_000_000), 10)
+        assert data, "the stream has ended"
+        count += len(data)
+        last = (last + data)[-len(end) :]
+    return count

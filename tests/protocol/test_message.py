@@ -23,7 +23,7 @@ from katcp.protocol import (
 )
 
 names = st.from_regex(r"\A[a-zA-Z][a-zA-Z0-9\-]{0,20}\Z")
-mids = st.none() | st.integers(0, 10**20).map(lambda n: b"%d" % n) | st.just(b"007")
+mids = st.none() | st.integers(0, 10**20 - 1).map(lambda n: b"%d" % n) | st.just(b"007")
 messages = st.builds(
     Message, st.sampled_from([0, 1, 2]), names, st.lists(st.binary(max_size=30), max_size=5), mids
 )

@@ -47,11 +47,19 @@ def test_every_byte_round_trips_in_an_argument(byte: int) -> None:
     assert parse(bytes(message)) == message
 
 
-@pytest.mark.parametrize("mid", [b"0", b"007", b"2147483648", b"9" * 20, b"9" * 200])
+@pytest.mark.parametrize("mid", [b"0", b"007", b"2147483648", b"9" * 20, b"0" * 20])
 def test_ids_outside_the_range_are_kept_as_they_are(mid: bytes) -> None:
     message = parse(b"?x[" + mid + b"]")
     assert message.mid == mid
     assert bytes(message) == b"?x[" + mid + b"]"
+
+
+@pytest.mark.parametrize("digits", [21, 100, 1_000_000])
+def test_an_id_has_twenty_digits_at_most(digits: int) -> None:
+    with pytest.raises(KatcpSyntaxError) as caught:
+        parse(b"?x[" + b"9" * digits + b"]")
+    assert str(caught.value).startswith("Bad message name (and possibly id) 'x[999")
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize(
@@ -128,7 +136,7 @@ _PLAIN = rb"[^\x00\t\n\r\x1b \\]"
 _ARGUMENT = rb"(?:" + _PLAIN + rb"|\\[\\_0nret@])+"
 #: KATCP guidelines, message grammar; ids as this package takes them.
 MESSAGE = re.compile(
-    rb"[?!#][A-Za-z][A-Za-z0-9-]*(?:\[[0-9]+\])?(?:[ \t]+" + _ARGUMENT + rb")*[ \t]*"
+    rb"[?!#][A-Za-z][A-Za-z0-9-]*(?:\[[0-9]{1,20}\])?(?:[ \t]+" + _ARGUMENT + rb")*[ \t]*"
 )
 
 PIECES = (

@@ -14,7 +14,15 @@ from katcp.errors import AsyncReply
 from katcp.protocol import Message
 from katcp.server import AsyncDeviceServer, DeviceServer, Sensor
 from katcp.server._connection import MAX_WAITING, MAX_WAITING_BYTES, SENT, format_line
-from tests.helpers.serving import Bare, BareThreaded, serving, still_serves, talking, until
+from tests.helpers.serving import (
+    Bare,
+    BareThreaded,
+    serving,
+    small_client,
+    still_serves,
+    talking,
+    until,
+)
 from tests.helpers.wire import WireClient
 
 
@@ -272,19 +280,6 @@ async def test_a_slow_client_is_not_served_ahead_of_its_reading() -> None:
             assert len(await client.line()) > 100000
         assert await client.line() == b"!count ok 1"
         await client.close()
-
-
-async def small_client(server: Any, size: int = 4096) -> WireClient:
-    """Connect by a socket that takes little before the sender notices."""
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
-    sock.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(sock, server.bind_address)
-    reader, writer = await asyncio.open_connection(sock=sock, limit=2**17)
-    client = WireClient(reader, writer)
-    for _ in range(3):
-        await client.line()
-    return client
 
 
 class Talkative(AsyncDeviceServer):

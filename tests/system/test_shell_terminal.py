@@ -43,6 +43,8 @@ def shell(device: Served, state: Path) -> Iterator[Terminal]:
 def leave(term: Terminal) -> None:
     term.type("quit\r")
     assert term.wait() == 0
+    last = [line for line in term.lines() if line][-1]
+    assert last.endswith("> quit")  # and not a word more
 
 
 def test_completes_and_calls(device: Served, shell: Terminal) -> None:

@@ -45,6 +45,11 @@ class Follower:
         client.set_state_callback(self._state)
         client.katcp_client.unhandled_inform = self._show_inform  # type: ignore[method-assign]
 
+    def leave(self) -> None:
+        """Tell nothing more: the user is leaving."""
+        self._client.set_state_callback(None)
+        self.on_change = lambda: None
+
     @property
     def synced(self) -> bool:
         """Whether the device is known."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from typing import Any, TextIO
+from typing import TextIO
 
 from katcp.apps.cli._errors import DONE, NoConnection
 from katcp.apps.cli._link import connected
@@ -15,7 +15,8 @@ from katcp.apps.cli._verbs import Here
 from katcp.client import AsyncClient
 from katcp.errors import KatcpClientError
 
-#: How long the end of a script may take to be seen after the connection is lost [s].
+#: How long the end of a script may take to be seen after the connection is lost [s]: one whose
+#: last line has the device halt has not failed.
 _END = 0.3
 
 
@@ -35,32 +36,18 @@ async def run_script(
         lines = LineReader(source or sys.stdin)
         lost = asyncio.ensure_future(_until_lost(asker.client))
         status = DONE
+        lost.add_done_callback(lambda _: lines.put(""))
         try:
-            while (line := await _next_line(lines, lost)) is not None:
-                if lost.done():
+            while (line := await lines.next()) is not None:
+                if not lost.done():
+                    status = await session.do(line) or status
+                elif not await lines.ended(_END):
                     raise NoConnection(asker.lost_text())
-                status = await session.do(line) or status
             return status
         except Quit:
             return status
         finally:
             lost.cancel()
-
-
-async def _next_line(lines: LineReader, lost: asyncio.Future[None]) -> str | None:
-    """Return the next line, None at the end, and an empty one if the connection is lost before.
-
-    A script whose last line has the device halt has not failed, so its end is waited for a while.
-    """
-    coming = asyncio.ensure_future(lines.next())
-    waits: list[asyncio.Future[Any]] = [coming, lost]
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    if not coming.done():
-        await asyncio.wait([coming], timeout=_END)
-    if coming.done():
-        return coming.result()
-    coming.cancel()
-    return ""
 
 
 async def _until_lost(client: AsyncClient) -> None:
@@ -89,10 +76,23 @@ class LineReader:
 
     def _tell(self, line: str | None) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, line)
+            self._loop.call_soon_threadsafe(self.put, line)
         except RuntimeError:
             pass  # the loop is closed: nobody wants it any more
+
+    def put(self, line: str | None) -> None:
+        """Add a line that was not read; None: the end."""
+        self._queue.put_nowait(line)
 
     async def next(self) -> str | None:
         """Return the next line, or None at the end."""
         return await self._queue.get()
+
+    async def ended(self, timeout: float) -> bool:
+        """Tell whether nothing follows but the end, which may take a while to be seen [s]."""
+        try:
+            line = await asyncio.wait_for(self._queue.get(), timeout)
+        except asyncio.TimeoutError:
+            return False
+        self.put(line)
+        return line is None

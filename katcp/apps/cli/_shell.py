@@ -71,6 +71,7 @@ async def _interact(host: str, port: int, timeout: float | None, verbose: bool) 
         await _until_there_is_something_to_say(client, notices)
         await Prompt(format_address(host, port), screen, follower, session).run()
     finally:
+        follower.leave()
         client.stop()
         try:
             await client.until_stopped(2.0)

@@ -117,19 +117,16 @@ async def _print_readings(here: Here, infos: dict[str, SensorInfo]) -> int:
 
 async def call(here: Here, name: str, arguments: Sequence[bytes]) -> int:
     """Send a request; print its informs as they come, and its reply."""
-    queue: asyncio.Queue[Message] = asyncio.Queue()
+    queue: asyncio.Queue[Message | None] = asyncio.Queue()
     asking = asyncio.ensure_future(
         here.asker.ask(name, *arguments, on_inform=queue.put_nowait, hinted=True)
     )
+    asking.add_done_callback(lambda _: queue.put_nowait(None))
     try:
-        while not asking.done() or not queue.empty():
-            coming = asyncio.ensure_future(queue.get())
-            await asyncio.wait([asking, coming], return_when=asyncio.FIRST_COMPLETED)
-            if not coming.done():
-                coming.cancel()
-                continue
-            _print_message(here, "inform", name, coming.result().arguments)
-            here.screen.flush()
+        while (inform := await queue.get()) is not None:
+            _print_inform(here, name, inform.arguments)
+            if queue.empty():
+                here.screen.flush()
         reply, _ = await asking
     finally:
         asking.cancel()
@@ -144,9 +141,9 @@ async def call(here: Here, name: str, arguments: Sequence[bytes]) -> int:
     return DONE if ok else REFUSED
 
 
-def _print_message(here: Here, kind: str, name: str, arguments: Sequence[bytes]) -> None:
+def _print_inform(here: Here, name: str, arguments: Sequence[bytes]) -> None:
     if here.json:
-        here.screen.record({kind: name, "arguments": texts(arguments)})
+        here.screen.record({"inform": name, "arguments": texts(arguments)})
     else:
         here.screen.line(message_line("#", name, arguments))
 

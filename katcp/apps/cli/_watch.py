@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from katcp.apps.cli._errors import DONE, CommandError, NoConnection
 from katcp.apps.cli._escape import visible
@@ -53,7 +52,8 @@ class _Watching:
         self._patterns = patterns
         self._strategy = strategy.words(here.asker.major)
         self._sensors: dict[str, SensorInfo] = {}
-        self._queue: asyncio.Queue[Reading | None] = asyncio.Queue()
+        # Readings; that the sensors have changed (True); that the connection is lost (None).
+        self._queue: asyncio.Queue[Reading | bool | None] = asyncio.Queue()
         self._format = UpdateFormat(here.asker.major)
         self._stale = False  # whether the device has said that its sensors are others now
         self.status = DONE
@@ -69,7 +69,7 @@ class _Watching:
     def _changed(self, arguments: list[bytes]) -> None:
         if not self._stale and arguments[:1] not in ([b"request"], [b"request-list"]):
             self._stale = True  # several announcements are answered by one look
-            self._queue.put_nowait(None)
+            self._queue.put_nowait(True)
 
     async def run(self, count: int | None) -> int:
         """Print until `count` readings have come, or the connection is lost."""
@@ -82,33 +82,26 @@ class _Watching:
         printed = 0
         try:
             while count is None or printed < count:
-                reading = await self._next(lost)
-                if reading is None:
+                if self._queue.empty():
+                    self._screen.flush()  # nothing more to go out with it
+                item = await self._queue.get()
+                if item is None:
+                    raise NoConnection(self._asker.lost_text())
+                if isinstance(item, bool):
                     await self._look_again()
-                elif self._print(reading):
+                elif self._print(item):
                     printed += 1
             return self.status
         finally:
             lost.cancel()
             self._screen.flush()
 
-    async def _next(self, lost: asyncio.Future[None]) -> Reading | None:
-        if self._queue.empty():
-            self._screen.flush()  # nothing more to go out with it
-            coming = asyncio.ensure_future(self._queue.get())
-            waits: list[asyncio.Future[Any]] = [coming, lost]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            if not coming.done():
-                coming.cancel()
-                raise NoConnection(self._asker.lost_text())
-            return coming.result()
-        return self._queue.get_nowait()
-
     async def _until_lost(self) -> None:
         try:
             await self._asker.client.until_stopped()
         except KatcpClientError:
             pass
+        self._queue.put_nowait(None)
 
     async def _subscribe(self, sensors: dict[str, SensorInfo], first: bool = False) -> None:
         self._sensors.update(sensors)

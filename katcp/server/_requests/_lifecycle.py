@@ -27,8 +27,16 @@ class LifecycleRequests(DeviceProtocol):
             #disconnect Device\_server\_shutting\_down.
         """
         assert self.ioloop is not None
-        self.ioloop.add_callback(self.stop)
+        self.ioloop.add_callback(self._stop_after, req)
         return req.make_reply("ok")
+
+    def _stop_after(self, req: Any) -> None:
+        """Stop when a request has its reply, which a handler in a thread may not have sent yet."""
+        handling = self.under_way.get(req)
+        if handling is None:
+            self.stop()
+        else:
+            handling.add_done_callback(lambda _: self.stop())
 
     def request_restart(self, req: Any, msg: Message) -> Any:
         """Restart the server, if the application provides for it.
