@@ -138,7 +138,7 @@ class SensorBook:
     def mark_unreachable(self) -> None:
         """Mark all readings ``unreachable``, as of now: the device is gone.
 
-        Values stay what they were. Sensors that never had a reading have none to be marked.
+        Values stay what they were; so does the time of the first of several losses.
         """
         now = time.time()
         for name, sensor in list(self._objects.items()):
@@ -161,7 +161,7 @@ class SensorBook:
     def _mark(self, name: str, sensor: Any, timestamp: float, status: int) -> None:
         try:
             before = _reading_of(sensor)
-            if status == _UNREACHABLE and before.status in (_UNKNOWN, _UNREACHABLE):
+            if before.status == status:
                 return
             sensor.set(timestamp, status, before.value)
             reading = _reading_of(sensor)

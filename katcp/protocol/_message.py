@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import numbers
 import re
@@ -39,8 +40,8 @@ def _format_bool(value: bool) -> bytes:
     return b"1" if value else b"0"
 
 
-def _format_int(value: int) -> bytes:
-    return b"%d" % value
+#: `_format_int(7) == b"7"`, at half the cost of a function of ours.
+_format_int = b"%d".__mod__
 
 
 def _format_float(value: float) -> bytes:
@@ -88,6 +89,23 @@ def format_mid(mid: object) -> bytes | None:
     if not digits.isdigit():
         raise KatcpSyntaxError(f"Invalid message id {mid!r}: it must be decimal digits.")
     return bytes(digits)
+
+
+@functools.lru_cache(maxsize=1024)  # the names that a program uses are few
+def check_name(name: str) -> None:
+    """Check that `name` may be the name of a message.
+
+    Raises
+    ------
+    KatcpSyntaxError
+    """
+    if not name:
+        raise KatcpSyntaxError("Command missing command name.")
+    if _NAME_MATCH(name) is None:
+        raise KatcpSyntaxError(
+            f"Command name should start with an alphabetic character and hold only "
+            f"letters, digits and dashes (got {name!r})."
+        )
 
 
 class Message:
@@ -160,17 +178,15 @@ class Message:
             raise KatcpSyntaxError(f"Invalid command type {mtype!r}.")
         if type(name) is not str:
             name = ensure_native_str(name)
-        if not name:
-            raise KatcpSyntaxError("Command missing command name.")
-        if _NAME_MATCH(name) is None:
-            raise KatcpSyntaxError(
-                f"Command name should start with an alphabetic character and hold only "
-                f"letters, digits and dashes (got {name!r})."
-            )
+        check_name(name)
         self.mtype = mtype
         self.name = name
         self.mid = None if mid is None else format_mid(mid)
-        self.arguments = [] if arguments is None else [format_argument(a) for a in arguments]
+        self.arguments = (
+            []
+            if arguments is None
+            else [_FORMATTERS.get(type(a), format_argument)(a) for a in arguments]
+        )
 
     @classmethod
     def from_wire(cls, mtype: int, name: str, arguments: list[bytes], mid: bytes | None) -> Message:
@@ -191,12 +207,12 @@ class Message:
 
     def __bytes__(self) -> bytes:
         """Return the wire form without the end of line."""
-        head = self.TYPE_SYMBOLS[self.mtype] + self.name.encode("ascii")
+        line = self.TYPE_SYMBOLS[self.mtype] + self.name.encode("ascii")
         if self.mid is not None:
-            head += b"[" + self.mid + b"]"
-        if not self.arguments:
-            return head
-        return head + b" " + b" ".join([escape(arg) for arg in self.arguments])
+            line += b"[%b]" % self.mid
+        for argument in self.arguments:
+            line += b" " + escape(argument)
+        return line
 
     def __str__(self) -> str:
         """Return the wire form as text.

@@ -6,6 +6,7 @@ the rarer forms go through `katcp.kattypes`.
 
 from __future__ import annotations
 
+import functools
 import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,13 @@ class SensorType:
     check: Callable[[Any], object]
     format: Callable[[Any], bytes]
     format_v4: Callable[[Any], bytes]
+    #: Whether what `format` writes never has to be escaped.
+    plain: bool = False
+
+    @functools.cached_property
+    def shared(self) -> KatcpType:
+        """What reads values, for all sensors of a type that is not discrete."""
+        return self.kattype()
 
 
 def _format_integer(value: Any) -> bytes:
@@ -70,7 +78,7 @@ def _check_integer(value: Any) -> object:
 
 
 def _format_float(value: Any) -> bytes:
-    return repr(float(value)).encode("ascii")
+    return repr(value if type(value) is float else float(value)).encode("ascii")
 
 
 def _check_float(value: Any) -> object:
@@ -134,15 +142,22 @@ def _accept(value: Any) -> object:
 
 SENSOR_TYPES: dict[int, SensorType] = {
     INTEGER: SensorType(
-        "integer", Int, 0, (int,), _check_integer, _format_integer, _format_integer
+        "integer", Int, 0, (int,), _check_integer, _format_integer, _format_integer, plain=True
     ),
     FLOAT: SensorType(
-        "float", Float, 0.0, (float, int), _check_float, _format_float, _format_float
+        "float", Float, 0.0, (float, int), _check_float, _format_float, _format_float, plain=True
     ),
     BOOLEAN: SensorType(
-        "boolean", Bool, False, (bool, int), _check_boolean, _format_boolean, _format_boolean
+        "boolean",
+        Bool,
+        False,
+        (bool, int),
+        _check_boolean,
+        _format_boolean,
+        _format_boolean,
+        plain=True,
     ),
-    LRU: SensorType("lru", Lru, LRU_NOMINAL, (), _check_lru, _format_lru, _format_lru),
+    LRU: SensorType("lru", Lru, LRU_NOMINAL, (), _check_lru, _format_lru, _format_lru, plain=True),
     DISCRETE: SensorType("discrete", Discrete, None, (), _accept, format_argument, format_argument),
     STRING: SensorType("string", Str, "", (str, bytes), _accept, format_argument, format_argument),
     TIMESTAMP: SensorType(
@@ -153,6 +168,7 @@ SENSOR_TYPES: dict[int, SensorType] = {
         _check_float,
         _format_timestamp,
         _format_timestamp_v4,
+        plain=True,
     ),
     ADDRESS: SensorType(
         "address", Address, Address.NULL, (), _check_address, _format_address, _format_address

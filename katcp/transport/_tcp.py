@@ -182,7 +182,7 @@ class LineConnection(asyncio.BufferedProtocol):
         """Begin (called by the loop)."""
         self.transport = transport
         self.closed = False
-        self.transport.set_write_buffer_limits(high=min(HIGH_WATER, self.max_backlog))
+        self.transport.set_write_buffer_limits(high=min(HIGH_WATER, self.max_backlog // 2))
         sock = transport.get_extra_info("socket")
         if sock is not None:
             keep_alive(sock)

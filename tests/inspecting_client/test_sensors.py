@@ -218,8 +218,8 @@ def test_readings_of_a_device_that_is_gone_are_unreachable_as_of_the_loss() -> N
     timestamp, status, value = read.reading
     assert before <= timestamp <= time.time()
     assert (status, value) == (Sensor.UNREACHABLE, 3)
-    assert never.reading.status == Sensor.UNKNOWN
-    assert book.told[1:] == [("a", read.reading)]
+    assert never.reading.status == Sensor.UNREACHABLE
+    assert book.told[1:] == [("a", read.reading), ("never", never.reading)]
     book.mark_unreachable()
     assert read.reading.timestamp == timestamp  # the first loss counts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -42,6 +43,8 @@ class Follower:
         self.on_change: Callable[[], object] = lambda: None
         self._was_synced = False
         self._announced = False  # whether this connection has been told of
+        #: Set when something has been said of the connection, good or bad.
+        self.spoken = asyncio.Event()
         client.set_state_callback(self._state)
         client.katcp_client.unhandled_inform = self._show_inform  # type: ignore[method-assign]
 
@@ -73,6 +76,7 @@ class Follower:
             if not self._announced:
                 self._announced = True
                 self._screen.notice(self._greeting(), "ok")
+                self.spoken.set()
         self.on_change()
 
     @property
@@ -179,12 +183,13 @@ class Notices(logging.Handler):
     verbose : bool
     """
 
+    #: Called when there is no connection.
+    on_trouble: Callable[[], object] = staticmethod(lambda: None)
+
     def __init__(self, screen: LiveScreen, verbose: bool) -> None:
         super().__init__(logging.DEBUG if verbose else logging.WARNING)
         self._screen = screen
         self._verbose = verbose
-        #: Whether there has been something to tell.
-        self.told = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Tell of a record."""
@@ -194,6 +199,6 @@ class Notices(logging.Handler):
             self._screen.notice(
                 f"cannot connect to {address}: {readable_reason(text)}; trying again", "error"
             )
-            self.told = True
+            self.on_trouble()
         elif self._verbose:
             self._screen.notice(visible(text), "dim")

@@ -41,7 +41,7 @@ async def run_script(
             while (line := await lines.next()) is not None:
                 if not lost.done():
                     status = await session.do(line) or status
-                elif not await lines.ended(_END):
+                elif line.strip() or not await lines.ended(_END):
                     raise NoConnection(asker.lost_text())
             return status
         except Quit:

@@ -66,11 +66,14 @@ async def _interact(host: str, port: int, timeout: float | None, verbose: bool) 
     follower = Follower(client, screen)
     asker = Asker(client.katcp_client, timeout)
     session = Session(Here(asker, screen), KeptSampler(client))
+    notices.on_trouble = follower.spoken.set
+    spoken = asyncio.ensure_future(follower.spoken.wait())
     client.start()
     try:
-        await _until_there_is_something_to_say(client, notices)
+        await asyncio.wait([spoken], timeout=_FIRST_PROMPT)
         await Prompt(format_address(host, port), screen, follower, session).run()
     finally:
+        spoken.cancel()
         follower.leave()
         client.stop()
         try:
@@ -78,19 +81,6 @@ async def _interact(host: str, port: int, timeout: float | None, verbose: bool) 
         except (WaitTimeout, KatcpClientError):
             pass
     return DONE
-
-
-async def _until_there_is_something_to_say(client: InspectingClientAsync, notices: Notices) -> None:
-    """Let the device be known, or the reason why it is not, before the first prompt."""
-    deadline = asyncio.get_running_loop().time() + _FIRST_PROMPT
-    while not (client.synced or notices.told):
-        left = deadline - asyncio.get_running_loop().time()
-        if left <= 0:
-            return
-        try:
-            await client.until_synced(min(left, 0.05))
-        except WaitTimeout:
-            pass
 
 
 class Prompt:

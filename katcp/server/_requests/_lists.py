@@ -9,8 +9,11 @@ from typing import Any
 from katcp.protocol import Message, MessageParser
 from katcp.server._connection import ClientConnection, ClientRequestConnection
 
-#: Informs that are written without giving others a turn in between.
+#: Informs, and bytes, that are written without giving others a turn in between.
 CHUNK = 1000
+CHUNK_BYTES = 128 * 1024
+#: Informs whose bytes are not worth counting.
+_SURELY_SMALL = 32
 
 
 def send_list(req: Any, tails: Sequence[bytes]) -> Any:
@@ -29,16 +32,21 @@ def send_list(req: Any, tails: Sequence[bytes]) -> Any:
         for tail in tails:  # a stand-in in somebody's tests
             req.inform(*MessageParser().parse(b"#x" + tail.rstrip(b"\n")).arguments)
         return req.make_reply("ok", len(tails))
-    if len(tails) <= CHUNK:
+    size = CHUNK
+    if len(tails) > _SURELY_SMALL:
+        size = min(size, max(1, CHUNK_BYTES * len(tails) // sum(map(len, tails))))
+    if len(tails) <= size:
         if tails:
             req.send_informs(tails)
         return req.make_reply("ok", len(tails))
-    return _send_in_pieces(req, tails)
+    return _send_in_pieces(req, tails, size)
 
 
-async def _send_in_pieces(req: ClientRequestConnection, tails: Sequence[bytes]) -> Message:
-    for start in range(0, len(tails), CHUNK):
-        req.send_informs(tails[start : start + CHUNK])
+async def _send_in_pieces(
+    req: ClientRequestConnection, tails: Sequence[bytes], size: int
+) -> Message:
+    for start in range(0, len(tails), size):
+        req.send_informs(tails[start : start + size])
         await give_way(req.client_connection)
     return req.make_reply("ok", len(tails))
 
