@@ -469,10 +469,10 @@ class ClientRequestConnection:
             raise AssertionError(f"{rep_msg!r} is no reply to {self.msg!r}.")
         return self.send_reply(rep_msg.arguments)
 
-    def send_informs(self, tails: Sequence[bytes]) -> None:
-        r"""Send informs that belong to the reply, each given as ``b" ARGUMENT...\n"``."""
+    def lines_of_informs(self, tails: Sequence[bytes]) -> bytes:
+        r"""Return informs that belong to the reply, each given as ``b" ARGUMENT...\n"``."""
         head = b"#" + self._head
-        self.client_connection.send(head + head.join(tails))
+        return head + head.join(tails)
 
     def make_reply(self, *args: object) -> Message:
         """Return, and do not send, a reply."""

@@ -11,9 +11,7 @@ from katcp.server._connection import ClientConnection, ClientRequestConnection
 
 #: Informs, and bytes, that are written without giving others a turn in between.
 CHUNK = 1000
-CHUNK_BYTES = 128 * 1024
-#: Informs whose bytes are not worth counting.
-_SURELY_SMALL = 32
+CHUNK_BYTES = 256 * 1024
 
 
 def send_list(req: Any, tails: Sequence[bytes]) -> Any:
@@ -32,23 +30,33 @@ def send_list(req: Any, tails: Sequence[bytes]) -> Any:
         for tail in tails:  # a stand-in in somebody's tests
             req.inform(*MessageParser().parse(b"#x" + tail.rstrip(b"\n")).arguments)
         return req.make_reply("ok", len(tails))
-    size = CHUNK
-    if len(tails) > _SURELY_SMALL:
-        size = min(size, max(1, CHUNK_BYTES * len(tails) // sum(map(len, tails))))
-    if len(tails) <= size:
-        if tails:
-            req.send_informs(tails)
-        return req.make_reply("ok", len(tails))
-    return _send_in_pieces(req, tails, size)
+    if len(tails) <= CHUNK:
+        lines = req.lines_of_informs(tails)
+        if len(lines) <= _most_bytes(req):
+            if tails:
+                req.client_connection.send(lines)
+            return req.make_reply("ok", len(tails))
+    return _send_in_pieces(req, tails)
 
 
-async def _send_in_pieces(
-    req: ClientRequestConnection, tails: Sequence[bytes], size: int
-) -> Message:
-    for start in range(0, len(tails), size):
-        req.send_informs(tails[start : start + size])
+async def _send_in_pieces(req: ClientRequestConnection, tails: Sequence[bytes]) -> Message:
+    start, size = 0, CHUNK
+    most = _most_bytes(req)
+    while start < len(tails):
+        lines = req.lines_of_informs(tails[start : start + size])
+        if len(lines) > most and size > 1:
+            size = max(1, size * most // len(lines) // 2)
+            continue
+        req.client_connection.send(lines)
+        start += size
         await give_way(req.client_connection)
     return req.make_reply("ok", len(tails))
+
+
+def _most_bytes(req: ClientRequestConnection) -> int:
+    # A list alone must never make a client look slow.
+    backlog: int = req.client_connection.max_backlog
+    return min(CHUNK_BYTES, backlog // 4)
 
 
 async def give_way(connection: ClientConnection) -> None:

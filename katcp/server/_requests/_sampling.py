@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from katcp.errors import FailReply
@@ -54,6 +55,19 @@ class SamplingRequests(DeviceProtocol):
             #sensor-status 1767225600.250000 1 psu.voltage nominal 4.5
             !sensor-sampling ok psu.voltage event-rate 0.5 30
         """
+        return self._call_in_loop(self._sample, req, msg)
+
+    def _call_in_loop(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call `function` now, or, if this is another thread, return a coroutine that does.
+
+        Strategies belong to the loop, but a subclass may call these handlers in its own, which
+        run in the handler thread.
+        """
+        if self._server.in_ioloop_thread() or not self._server.running():
+            return function(*args)
+        return _call_later(function, *args)
+
+    def _sample(self, req: Any, msg: Message) -> Any:
         arguments = msg.arguments
         if not arguments:
             raise FailReply("No sensor name given.")
@@ -140,5 +154,13 @@ class SamplingRequests(DeviceProtocol):
             ?sensor-sampling-clear
             !sensor-sampling-clear ok
         """
+        return self._call_in_loop(self._clear, req)
+
+    def _clear(self, req: Any) -> list[str]:
         self._sampling.clear(req.client_connection)
         return ["ok"]
+
+
+async def _call_later(function: Callable[..., Any], *args: Any) -> Any:
+    result = function(*args)
+    return await result if inspect.isawaitable(result) else result

@@ -188,6 +188,23 @@ async def test_many_requests_for_lists_at_once_do_not_count_as_slowness() -> Non
         await client.close()
 
 
+async def test_informs_of_any_length() -> None:
+    class Wordy(Many):
+        def setup_sensors(self) -> None:
+            for i, length in enumerate([10, 700_000, 20, *[40_000] * 50, 5]):
+                self.add_sensor(Sensor.string(f"s{i:02d}", "x" * length))
+
+    async with serving(Wordy("127.0.0.1", 0, max_backlog=2_000_000)) as server:
+        client = await small_client(server)
+        (connection,) = server._server.connections
+        await client.send(*[b"?sensor-list"] * 4, b"?watchdog")
+        await until(lambda: connection.write_blocked)
+        await asyncio.sleep(0.02)
+        assert connection.unsent < 1_500_000
+        assert await swallow(client, b"!watchdog ok\n") > 4 * 2_700_000
+        await client.close()
+
+
 async def test_sensors_that_change_during_a_long_list_do_not_change_its_number() -> None:
     async with serving(Many("127.0.0.1", 0)) as server, talking(server) as client:
         await client.send(b"?sensor-list")
