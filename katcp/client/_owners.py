@@ -1,6 +1,6 @@
 """How those who made a request are told of its informs and its reply.
 
-Three ways: a future of messages, a future of what the parser yields, and callbacks. The first two
+Three ways: a future of messages, a future of their arguments, and callbacks. The first two
 have no object beside the future: one request is one future, one entry in a table, and no more.
 (Plain futures, too: the interpreter has a quick way for them that subclasses do not get.)
 """
@@ -25,7 +25,7 @@ def as_message(event: Any) -> Message:
 
 
 class WireFuture:
-    """Marks a request whose future takes what the parser yields, and fails by exceptions."""
+    """Marks a request whose future takes arguments only, and fails by exceptions."""
 
     __slots__ = ("future",)
 
@@ -72,9 +72,13 @@ class Callbacks:
 
 def take_inform(pending: Pending, event: Any) -> None:
     """Keep an inform until the reply comes, or pass it on."""
-    if type(pending.owner) is Callbacks:
+    kind = type(pending.owner)
+    if kind is Callbacks:
         pending.owner.inform(event)
-    elif pending.informs is None:
+        return
+    if kind is WireFuture:
+        event = tuple(event.arguments)
+    if pending.informs is None:
         pending.informs = [event]
     else:
         pending.informs.append(event)
@@ -86,7 +90,7 @@ def finish(pending: Pending, reply: Any) -> None:
     kind = type(owner)
     if kind is WireFuture:
         if not owner.future.done():
-            owner.future.set_result((reply, informs or []))
+            owner.future.set_result((tuple(reply.arguments), informs or []))
     elif kind is Callbacks:
         owner.reply(reply)
     elif not owner.done():

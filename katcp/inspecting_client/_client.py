@@ -16,6 +16,7 @@ from katcp.inspecting_client._feeds import ChangeFeed
 from katcp.inspecting_client._hooks import _InformHookDeviceClient
 from katcp.inspecting_client._inspection import inspect
 from katcp.inspecting_client._keeper import StateCallback, ic_logger
+from katcp.inspecting_client._model import merged
 from katcp.inspecting_client._states import (
     DATA_SYNCED,
     DISCONNECTED,
@@ -487,7 +488,7 @@ class InspectingClientAsync(SensorWatcher):
     async def _inspect(self, plan: Plan, timeout: float | None) -> AttrDict | None:
         problems: list[str] = []
         findings = await self._converse(inspect(plan, self._has_hints(), problems), timeout)
-        self._report(problems)
+        self._report(plan, problems)
         return self._adopt(findings)
 
     async def _inspect_half(self, plan: Plan, timeout: float | None, half: str) -> AttrDict | None:
@@ -536,7 +537,12 @@ class InspectingClientAsync(SensorWatcher):
         return self._sensor(name) if await self._check(name, update, "sensors") else None
 
     async def _is_there(self, name: str) -> bool:
-        return await self._check(name, None, "sensors")
+        if name not in self._model.sensors:
+            # Nobody has asked for the object, so nobody knows of what is found: it is announced
+            # with the next changes.
+            changes = await self._inspect(Plan(sensors=(name,)), None)
+            self._unannounced = merged(self._unannounced, changes)
+        return name in self._model.sensors
 
     def future_get_request(self, name: str, update: bool | None = None) -> asyncio.Future[Any]:
         """Return a future of a request object, or of None if there is no such request.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 from katcp.errors import SyncError
 from katcp.inspecting_client._agenda import Plan
@@ -25,15 +25,10 @@ class Question(NamedTuple):
         return f"?{self.request}" + (f" {self.argument}" if self.argument is not None else "")
 
 
-class Line(Protocol):
-    """A reply or an inform."""
-
-    @property
-    def arguments(self) -> list[bytes]:
-        """What it says."""
-
-
-Answer = tuple[Line, Sequence[Line]]
+#: Of a reply or an inform.
+Arguments = tuple[bytes, ...]
+#: The reply and its informs.
+Answer = tuple[Arguments, Sequence[Arguments]]
 _T = TypeVar("_T")
 Dialogue = Generator[tuple[Question, ...], list[Answer], _T]
 
@@ -42,21 +37,21 @@ _UNKNOWN = re.compile(rb"unknown|not known|no such|not[- _]found|does not exist"
 
 
 def _is_ok(answer: Answer) -> bool:
-    return answer[0].arguments[:1] == [b"ok"]
+    return answer[0][:1] == (b"ok",)
 
 
 def _is_unknown(answer: Answer) -> bool:
-    arguments = answer[0].arguments
+    reply, _ = answer
     # `invalid` would mean that the device does not know the question.
-    return arguments[:1] == [b"fail"] and _UNKNOWN.search(b" ".join(arguments[1:])) is not None
+    return reply[:1] == (b"fail",) and _UNKNOWN.search(b" ".join(reply[1:])) is not None
 
 
 def _failure(question: Question, answer: Answer) -> SyncError:
-    said = b" ".join(answer[0].arguments).decode("utf-8", "backslashreplace") or "nothing"
+    said = b" ".join(answer[0]).decode("utf-8", "backslashreplace") or "nothing"
     return SyncError(f"Cannot inspect the device: {question} was answered {said!r}")
 
 
-def _check(question: Question, answer: Answer) -> Sequence[Line]:
+def _check(question: Question, answer: Answer) -> Sequence[Arguments]:
     if not _is_ok(answer):
         raise _failure(question, answer)
     return answer[1]
@@ -68,7 +63,7 @@ class _Reader:
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
 
-    def name(self, arguments: list[bytes], what: str) -> str | None:
+    def name(self, arguments: Arguments, what: str) -> str | None:
         """Return the name that an inform begins with; None if there is none to be read."""
         if not arguments or not arguments[0]:
             self.problems.append(f"{what} without a name")
@@ -79,50 +74,52 @@ class _Reader:
             self.problems.append(f"{what} with a name that is not UTF-8: {arguments[0]!r}")
             return None
 
-    def sensors(self, informs: Sequence[Line]) -> dict[str, SensorInfo]:
+    def sensors(self, informs: Sequence[Arguments]) -> dict[str, SensorInfo]:
         """Read ``#sensor-list`` informs."""
         sensors: dict[str, SensorInfo] = {}
-        for inform in informs:
-            arguments = inform.arguments
-            if len(arguments) >= 4:
-                try:
-                    name: str | None = arguments[0].decode("utf-8")
-                except UnicodeDecodeError:
-                    name = self.name(arguments, "a sensor")
-            else:
+        bad = 0
+        for arguments in informs:
+            try:
+                name: str | None = arguments[0].decode("utf-8")
+                arguments[3]
+            except (IndexError, UnicodeDecodeError):
+                name = ""
+            if not name:  # something is wrong with it
                 name = self.name(arguments, "a sensor")
-                if name is not None:
-                    self.problems.append(f"sensor {name!r} without a type")
-                    arguments = [*[*arguments, b"", b"", b""][:3], b"string"]
-            if name:
-                sensors[name] = tuple(arguments[1:])
-            elif name is not None:
-                self.problems.append("a sensor without a name")
-        if len(sensors) != len(informs) and not self.problems:
-            self.problems.append(f"{len(informs) - len(sensors)} sensors are listed twice")
+                if name is None:
+                    bad += 1
+                    continue
+                self.problems.append(f"sensor {name!r} without a type")
+                description, units = (*arguments[1:3], b"", b"")[:2]
+                sensors[name] = (arguments[0], description, units, b"string")
+            else:
+                sensors[name] = arguments
+        twice = len(informs) - bad - len(sensors)
+        if twice:
+            self.problems.append(f"{twice} sensors are listed twice")
         return sensors
 
-    def requests(self, informs: Sequence[Line]) -> dict[str, bytes]:
+    def requests(self, informs: Sequence[Arguments]) -> dict[str, bytes]:
         """Read ``#help`` informs."""
         requests = {}
-        for inform in informs:
-            name = self.name(inform.arguments, "a request")
+        for arguments in informs:
+            name = self.name(arguments, "a request")
             if name is not None:
-                requests[name] = inform.arguments[1] if len(inform.arguments) > 1 else b""
+                requests[name] = arguments[1] if len(arguments) > 1 else b""
         return requests
 
-    def hints(self, informs: Sequence[Line]) -> dict[str, bytes]:
+    def hints(self, informs: Sequence[Arguments]) -> dict[str, bytes]:
         """Read ``#request-timeout-hint`` informs; 0 means that there is no hint."""
         hints = {}
-        for inform in informs:
-            name = self.name(inform.arguments, "a timeout hint")
-            if name is None or len(inform.arguments) < 2:
+        for arguments in informs:
+            name = self.name(arguments, "a timeout hint")
+            if name is None or len(arguments) < 2:
                 continue
             try:
-                if float(inform.arguments[1]) > 0:
-                    hints[name] = inform.arguments[1]
+                if float(arguments[1]) > 0:
+                    hints[name] = arguments[1]
             except ValueError:
-                self.problems.append(f"bad timeout hint of {name!r}: {inform.arguments[1]!r}")
+                self.problems.append(f"bad timeout hint of {name!r}: {arguments[1]!r}")
         return hints
 
 

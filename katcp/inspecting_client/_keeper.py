@@ -27,7 +27,7 @@ from katcp.aio import (
     until_any,
 )
 from katcp.errors import KatcpClientError, SyncError
-from katcp.inspecting_client._agenda import EVERYTHING, Agenda, RateLimit
+from katcp.inspecting_client._agenda import EVERYTHING, Agenda, Plan, RateLimit
 from katcp.inspecting_client._feeds import ChangeFeed, Feeds
 from katcp.inspecting_client._hooks import _InformHookDeviceClient
 from katcp.inspecting_client._inspection import Answer, Dialogue, inspect
@@ -83,7 +83,7 @@ class ModelKeeper:
         self.initial_inspection = True if initial_inspection is None else initial_inspection
         #: Wait before the next attempt after a failed inspection; None before connecting.
         self.resync_delay: ExponentialRandomBackoff | None = None
-        #: What was not as it should be in the last inspection, a line for each thing.
+        #: What was not as it should be in the last whole inspection, a line for each thing.
         self.sync_problems: tuple[str, ...] = ()
         self._model = Model()
         self._agenda = Agenda()
@@ -233,7 +233,7 @@ class ModelKeeper:
             self._inspection_failed(error)
             return
         self._rate.spend(now(), now() - begun)
-        self._report(problems)
+        self._report(plan, problems)
         if not self._still(session):
             return  # the changes are announced on the next connection
         changes, self._unannounced = self._unannounced, None
@@ -259,9 +259,10 @@ class ModelKeeper:
             self.katcp_client.disconnect()
         self.resync_delay.failed()
 
-    def _report(self, problems: list[str]) -> None:
+    def _report(self, plan: Plan, problems: list[str]) -> None:
         news = [problem for problem in problems if problem not in self.sync_problems]
-        self.sync_problems = tuple(problems)
+        if plan == EVERYTHING:
+            self.sync_problems = tuple(problems)
         for problem in news:
             self._logger.warning("Device %s: %s", self.katcp_client.bind_address_string, problem)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from katcp.aio import AttrDict
 
-#: Of a sensor: description, units, type and parameters.
+#: Of a sensor: name, description, units, type and parameters.
 SensorInfo = tuple[bytes, ...]
 #: Of a request: help text, and timeout hint or None.
 RequestInfo = tuple[bytes, bytes | None]

@@ -8,7 +8,7 @@ wishes, and the names for which they are in force.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -122,17 +122,22 @@ class SamplingWishes:
         Sensor -> `Wish`.
     in_force : set
         Sensors for which the device has accepted it on this connection.
+    asked : set
+        Sensors for which it has been asked to. One that is replaced meanwhile is taken out: it
+        cannot be known whether the old or the new sensor got the strategy.
     refused : dict
         Sensor -> wish that the device has refused, so that this is logged once.
     """
 
     wishes: dict[str, Wish] = field(default_factory=dict)
     in_force: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
     refused: dict[str, Wish] = field(default_factory=dict)
 
     def want(self, name: str, wish: Wish) -> None:
         """Remember a wish; ``none`` forgets it."""
         self.in_force.discard(name)
+        self.asked.discard(name)
         self.refused.pop(name, None)
         if wish.strategy == "none":
             self.wishes.pop(name, None)
@@ -142,14 +147,16 @@ class SamplingWishes:
     def connection_lost(self) -> None:
         """Take note that the device has forgotten everything."""
         self.in_force.clear()
+        self.asked.clear()
 
-    def sensors_gone(self, names: Iterable[str]) -> None:
+    def sensors_gone(self, names: Collection[str]) -> None:
         """Take note that sensors were removed or replaced, and their strategies with them."""
         self.in_force.difference_update(names)
+        self.asked.difference_update(names)
 
     def accepted(self, name: str, wish: Wish) -> None:
         """Take note that the device has accepted a wish, unless it is a former one."""
-        if self.wishes.get(name) == wish:
+        if self.wishes.get(name) == wish and name in self.asked:
             self.in_force.add(name)
             self.refused.pop(name, None)
 

@@ -65,7 +65,7 @@ class SensorBook:
         return sensor
 
     def _description(self, name: str, info: SensorInfo, major: int) -> dict[str, Any]:
-        description, units, type_name, *raw_params = info
+        _, description, units, type_name, *raw_params = info
         try:
             kind = Sensor.parse_type(type_name)
         except ValueError:

@@ -9,7 +9,7 @@ from typing import Any, overload
 
 from katcp.aio import AttrDict, WaitTimeout, call_guarded, done, finish_guarded, under_way
 from katcp.compat import ensure_native_str
-from katcp.errors import KatcpClientError
+from katcp.errors import KatcpClientError, SyncError
 from katcp.inspecting_client._feeds import Feeds, ReadingFeed
 from katcp.inspecting_client._hooks import _InformHookDeviceClient
 from katcp.inspecting_client._keeper import ModelKeeper
@@ -22,7 +22,7 @@ from katcp.inspecting_client._sampling import (
     set_requests,
 )
 from katcp.inspecting_client._sensors import SensorBook, readings_in
-from katcp.protocol import Message, to_message
+from katcp.protocol import Message
 from katcp.sensors import Reading, Sensor
 
 #: So many requests for sampling are under way at a time.
@@ -211,17 +211,20 @@ class SensorWatcher(ModelKeeper):
         there = {}
         for name in names:
             # While the model is not up to date, setting what it lacks is left to the sync.
-            if name in self._model.sensors or (
-                self.state.data_synced and await self._is_there(name)
-            ):
-                there[name] = wish
+            try:
+                if name in self._model.sensors or (
+                    self.state.data_synced and await self._is_there(name)
+                ):
+                    there[name] = wish
+            except SyncError as error:
+                self._logger.warning("Cannot look for sensor %r: %s", name, error)
         if there and self._connected.is_set() and self.katcp_client.protocol_flags is not None:
             replies.update(await self._send_sampling(there))
         return replies[names[0]] if single else replies
 
     def _is_timestamp(self, name: str) -> bool:
         info = self._model.sensors.get(name)
-        return info is not None and info[2] == b"timestamp"
+        return info is not None and info[3] == b"timestamp"
 
     async def _send_sampling(self, wishes: dict[str, Wish]) -> Replies:
         """Set strategies on the device; if several at once are refused, one by one."""
@@ -243,6 +246,7 @@ class SensorWatcher(ModelKeeper):
         return replies
 
     def _ask_sampling(self, request: SetSampling) -> asyncio.Future[Message | None]:
+        self._wishes.asked.update(request.names)
         message = Message.request("sensor-sampling", ",".join(request.names), *request.arguments)
         asked = self.katcp_client.wire_request(message, self.sync_timeout)
 
@@ -254,7 +258,7 @@ class SensorWatcher(ModelKeeper):
                     "Cannot set sampling of %s: %s", _shortened(request.names), error
                 )
                 return None
-            return to_message(reply)
+            return Message.reply("sensor-sampling", *reply)
 
         return under_way(answer(), self.ioloop)
 

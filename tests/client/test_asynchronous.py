@@ -292,8 +292,8 @@ async def test_wire_requests_make_no_messages_and_fail_by_exceptions() -> None:
         device.answers["nap"] = lambda session, message: None
         await ready(client)
         reply, informs = await client.wire_request(request("help"))
-        assert reply.arguments == [b"ok", b"2"]
-        assert [inform.arguments[0] for inform in informs] == [b"help", b"watchdog"]
+        assert reply == (b"ok", b"2")
+        assert informs == [(b"help", b"Help."), (b"watchdog", b"Pong.")]
         with pytest.raises(TornadoTimeout, match="Request nap timed out"):
             await client.wire_request(request("nap"), timeout=0.01)
         lost = client.wire_request(request("nap"))

@@ -63,13 +63,13 @@ async def test_a_future_gets_failures_as_replies() -> None:
     assert informs == [Message.inform("ask", "a", mid=7)]
 
 
-async def test_a_wire_future_gets_what_the_parser_yields() -> None:
+async def test_a_wire_future_gets_arguments() -> None:
     future = asyncio.get_running_loop().create_future()
     request = pending(WireFuture(future))
     inform, reply = parse(b"#ask[7] a", b"!ask[7] ok 1")
     take_inform(request, inform)
     finish(request, reply)
-    assert await future == (reply, [inform])
+    assert await future == ((b"ok", b"1"), [(b"a",)])
     future = asyncio.get_running_loop().create_future()
     fail(pending(WireFuture(future)), KeyError("no more"))
     with pytest.raises(KeyError, match="no more"):

@@ -54,10 +54,13 @@ def serving_in_thread(server: Any) -> Iterator[Any]:
 
 
 @contextlib.asynccontextmanager
-async def talking(server: DeviceServerBase) -> AsyncIterator[WireClient]:
-    """Connect to a server whose greeting has as many lines as its version says."""
+async def talking(
+    server: DeviceServerBase, *, greeting: int | None = None
+) -> AsyncIterator[WireClient]:
+    """Connect to a server, and read away its greeting of as many lines as its version has."""
     host, port = server.bind_address
-    greeting = 3 if server.PROTOCOL_INFO.major >= 5 else 2
+    if greeting is None:
+        greeting = 3 if server.PROTOCOL_INFO.major >= 5 else 2
     async with await WireClient.connect((host or "127.0.0.1", port), greeting=greeting) as client:
         yield client
 

@@ -28,8 +28,8 @@ def hold(dialogue: Dialogue[Any], *answers: str) -> tuple[list[str], Any]:
             for _ in questions:
                 informs = []
                 while (line := parse(next(lines).encode())).mtype != 1:
-                    informs.append(line)
-                replies.append((line, informs))
+                    informs.append(tuple(line.arguments))
+                replies.append((tuple(line.arguments), informs))
             questions = dialogue.send(replies)
     except StopIteration as end:
         assert not list(lines), "there were more answers than questions"
@@ -50,8 +50,8 @@ def test_everything() -> None:
     assert asked == ["?help", "?sensor-list"]
     assert findings == Findings(
         sensors={
-            "a.b": (b"An int.", b"V", b"integer", b"-1", b"5"),
-            "a.c": (b"Text.", b"", b"string"),
+            "a.b": (b"a.b", b"An int.", b"V", b"integer", b"-1", b"5"),
+            "a.c": (b"a.c", b"Text.", b"", b"string"),
         },
         requests={"add": (b"Add two.", None), "help": (b"", None)},
     )
@@ -117,7 +117,7 @@ def test_by_name() -> None:
     )
     assert asked == ["?help go", "?help gone", "?sensor-list a", "?sensor-list gone"]
     assert findings == Findings(
-        some_sensors={"a": (b"A.", b"", b"integer"), "gone": None},
+        some_sensors={"a": (b"a", b"A.", b"", b"integer"), "gone": None},
         some_requests={"go": (b"Go there.\nAnd back.", None), "gone": None},
     )
 
@@ -198,10 +198,10 @@ def test_bad_items_are_noted_and_good_ones_used() -> None:
         "!sensor-list ok 17",
     )
     assert findings.sensors == {
-        "good": (b"Text.", b"V", b"float"),
-        "only-a-name": (b"", b"", b"string"),
-        "no-type": (b"Text.", b"V", b"string"),
-        "odd": (b"Text.", b"V", b"quaternion", b"1", b"2", b"3"),
+        "good": (b"good", b"Text.", b"V", b"float"),
+        "only-a-name": (b"only-a-name", b"", b"", b"string"),
+        "no-type": (b"no-type", b"Text.", b"V", b"string"),
+        "odd": (b"odd", b"Text.", b"V", b"quaternion", b"1", b"2", b"3"),
     }
     assert problems == [
         "a sensor without a name",
@@ -212,16 +212,12 @@ def test_bad_items_are_noted_and_good_ones_used() -> None:
 
 
 def test_names_that_are_no_text() -> None:
-    class Line:
-        def __init__(self, *arguments: bytes) -> None:
-            self.arguments = list(arguments)
-
     problems: list[str] = []
     dialogue = inspect(EVERYTHING, False, problems)
     next(dialogue)
-    dialogue.send([(Line(b"ok"), [Line(b"\xff", b"text"), Line(b"ok", b"\xff")])])
+    dialogue.send([((b"ok",), [(b"\xff", b"text"), (b"ok", b"\xff")])])
     with pytest.raises(StopIteration) as end:
-        dialogue.send([(Line(b"ok"), [Line(b"\xff", b"a", b"b", b"integer"), Line(b"\xff")])])
+        dialogue.send([((b"ok",), [(b"\xff", b"a", b"b", b"integer"), (b"\xff",)])])
     findings = end.value.value
     assert findings.sensors == {}
     assert findings.requests == {"ok": (b"\xff", None)}

@@ -20,7 +20,7 @@ class Book(SensorBook):
         super().__init__(logger, lambda name, sensor, reading: self.told.append((name, reading)))
 
     def sensor(self, *info: bytes, name: str = "a", major: int = 5) -> Any:
-        return self.make(name, info, Sensor, major)
+        return self.make(name, (name.encode(), *info), Sensor, major)
 
 
 def test_readings_in_an_inform() -> None:
@@ -107,7 +107,7 @@ def test_the_factory_gets_the_documented_keywords_and_no_others() -> None:
         given.append(kwargs)
         return object()
 
-    Book().make("a", (b"D", b"V", b"float", b"0", b"1"), factory, 5)
+    Book().make("a", (b"a", b"D", b"V", b"float", b"0", b"1"), factory, 5)
     assert given == [
         {
             "name": "a",
@@ -188,7 +188,7 @@ class Foreign:
 
 def test_objects_of_other_classes_get_what_came() -> None:
     book = Book()
-    sensor = book.make("a", (b"D", b"V", b"integer"), lambda **kwargs: Foreign(), 5)
+    sensor = book.make("a", (b"a", b"D", b"V", b"integer"), lambda **kwargs: Foreign(), 5)
     book.set_reading(sensor, b"1500", b"nominal", b"3", 4)
     assert sensor.formatted == [(b"1500", b"nominal", b"3", 4)]
     assert book.told == [("a", Reading(1.5, Sensor.NOMINAL, 3))]
@@ -198,7 +198,7 @@ def test_objects_of_other_classes_get_what_came() -> None:
 
 def test_an_object_that_cannot_be_set_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     book = Book()
-    sensor = book.make("a", (b"D", b"V", b"integer"), lambda **kwargs: object(), 5)
+    sensor = book.make("a", (b"a", b"D", b"V", b"integer"), lambda **kwargs: object(), 5)
     book.set_reading(sensor, b"1500", b"nominal", b"3", 4)
     assert "Cannot set sensor" in caplog.text
     book.mark_unreachable()

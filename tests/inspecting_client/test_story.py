@@ -12,7 +12,7 @@ from tornado.ioloop import IOLoop
 
 from katcp.sensors import Sensor
 from tests.helpers.inspecting import Told, make
-from tests.helpers.scripted import V4, V50, V51, Device, until
+from tests.helpers.scripted import V4, V50, V51, Device
 
 NAMES = ["a", "b", "c", "d"]
 EVENTS = st.lists(
@@ -100,32 +100,38 @@ class World:
             if device._server is None:
                 await device.listen()
             device.answers.clear()
+            await client.until_connected(timeout=5)
+            await client.simple_request("watchdog")
             device.say(b"#interface-changed")
 
-            def right() -> bool:
-                return (
-                    client.synced
-                    and set(client.sensors) == set(device.sensors)
-                    and set(client.requests) == set(device.requests)
-                    and self.sampled(client) == set(client.sampling) & set(device.sensors)
-                )
-
-            await until(right)
-            for name, rest in device.sensors.items():
-                sensor = await client.future_get_sensor(name)
-                assert sensor.description == rest.split()[0]
-                assert sensor.status() in (Sensor.UNKNOWN, Sensor.NOMINAL)
-            for name, text in device.requests.items():
-                assert (await client.future_get_request(name)).description == text
+            await self.until_right(client)
             self.check_what_was_told(client)
             client.stop()
             await client.until_stopped(timeout=5)
             assert self.told.story.endswith("D")
 
-    @staticmethod
-    def sampled(client: Any) -> set[str]:
-        in_force: set[str] = client._wishes.in_force
-        return in_force
+    async def until_right(self, client: Any) -> None:
+        """Wait until the client has it right, on a connection that is alive."""
+        device = self.device
+        end = asyncio.get_running_loop().time() + 10
+        while True:
+            reply, _ = await client.simple_request("watchdog", timeout=1)
+            found = {name: info[1].decode() for name, info in client._model.sensors.items()}
+            requests = {name: info[0].decode() for name, info in client._model.requests.items()}
+            if (
+                reply.reply_ok()
+                and client.synced
+                and found == {name: rest.split()[0] for name, rest in device.sensors.items()}
+                and requests == device.requests
+                and client._wishes.in_force == set(client.sampling) & set(device.sensors)
+            ):
+                break
+            assert asyncio.get_running_loop().time() < end, (found, device.sensors)
+            await asyncio.sleep(0.002)
+        for name in device.sensors:
+            sensor = await client.future_get_sensor(name)
+            assert sensor.description == found[name]
+            assert sensor.status() in (Sensor.UNKNOWN, Sensor.NOMINAL)
 
     def check_what_was_told(self, client: Any) -> None:
         """Whoever adds up the changes has the model."""

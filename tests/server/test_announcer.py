@@ -153,7 +153,9 @@ async def test_a_device_announces_its_changes() -> None:
         server.remove_sensor("a.b")
         assert await client.line() == b"#interface-changed"
         # The announcement comes after the change: those who look then see it.
-        assert await client.ask(b"?sensor-list a.b") == [b"!sensor-list fail Unknown\\_sensor\\_name."]
+        assert await client.ask(b"?sensor-list a.b") == [
+            b"!sensor-list fail Unknown\\_sensor\\_name."
+        ]
         await asyncio.sleep(QUIET_TIME)
         assert await client.ask(b"?grow x y z") == [b"!grow ok"]
         assert await client.line() == b"#interface-changed sensor-list"

@@ -35,9 +35,7 @@ async def test_a_server_without_sensors_and_greeting(managed: bool) -> None:
         server.set_ioloop()
     async with serving(server):
         assert server.major == 5
-        from tests.helpers.wire import WireClient
-
-        async with await WireClient.connect(server.bind_address, greeting=0) as client:
+        async with talking(server, greeting=0) as client:
             assert await client.ask(b"?echo[1] a b") == [b"!echo[1] ok a b"]
             assert await client.ask(b"?help") == [b"!help invalid Unknown\\_request."]
 
@@ -325,8 +323,6 @@ class Listener:
     def inform(self, msg: Message) -> None:
         self.messages.append(str(msg))
 
-    reply = reply_inform = inform
-
     def reply(self, msg: Message, orig: Message) -> None:
         msg.mid = orig.mid
         self.messages.append(str(msg))
@@ -428,9 +424,7 @@ def test_the_failing_reply_for_an_exception(caplog: pytest.LogCaptureFixture) ->
     try:
         raise KeyError("lost")
     except KeyError:
-        reply = server.create_exception_reply_and_log(
-            Message.request("x", mid=3), sys.exc_info()
-        )
+        reply = server.create_exception_reply_and_log(Message.request("x", mid=3), sys.exc_info())
     assert bytes(reply) == b"!x[3] fail KeyError:\\_'lost'"
     assert "lost" in caplog.text
 

@@ -23,7 +23,6 @@ from katcp.server import (
     Sensor,
 )
 from tests.helpers.serving import Bare, BareThreaded, serving, talking, until
-from tests.helpers.wire import WireClient
 
 
 class Instrument(AsyncDeviceServer):
@@ -41,27 +40,25 @@ class Instrument(AsyncDeviceServer):
 
 
 async def test_the_greeting_of_version_5() -> None:
-    async with serving(Instrument("127.0.0.1", 0)) as server:
-        async with await WireClient.connect(server.bind_address, greeting=0) as client:
-            assert await client.lines(3) == [
-                b"#version-connect katcp-protocol 5.1-BIMT",
-                b"#version-connect katcp-library katcp-python-" + __version__.encode(),
-                b"#version-connect katcp-device inst-api-2.1 inst-build-3.4rc1",
-            ]
-            assert await client.ask(b"?watchdog") == [b"!watchdog ok"]
+    async with serving(Instrument("127.0.0.1", 0)) as server, talking(server, greeting=0) as client:
+        assert await client.lines(3) == [
+            b"#version-connect katcp-protocol 5.1-BIMT",
+            b"#version-connect katcp-library katcp-python-" + __version__.encode(),
+            b"#version-connect katcp-device inst-api-2.1 inst-build-3.4rc1",
+        ]
+        assert await client.ask(b"?watchdog") == [b"!watchdog ok"]
 
 
 async def test_the_greeting_of_version_4() -> None:
     class Old(Instrument):
         PROTOCOL_INFO = ProtocolFlags(4, 0, "M")
 
-    async with serving(Old("127.0.0.1", 0)) as server:
-        async with await WireClient.connect(server.bind_address, greeting=0) as client:
-            assert await client.lines(2) == [
-                b"#version inst-api-2.1",
-                b"#build-state inst-build-3.4rc1",
-            ]
-            assert await client.ask(b"?watchdog") == [b"!watchdog ok"]
+    async with serving(Old("127.0.0.1", 0)) as server, talking(server, greeting=0) as client:
+        assert await client.lines(2) == [
+            b"#version inst-api-2.1",
+            b"#build-state inst-build-3.4rc1",
+        ]
+        assert await client.ask(b"?watchdog") == [b"!watchdog ok"]
 
 
 @pytest.mark.parametrize(
@@ -71,9 +68,8 @@ async def test_the_greeting_says_what_there_is(flags: Any, text: bytes) -> None:
     class Other(Instrument):
         PROTOCOL_INFO = ProtocolFlags(5, 0, flags)
 
-    async with serving(Other("127.0.0.1", 0)) as server:
-        async with await WireClient.connect(server.bind_address, greeting=0) as client:
-            assert await client.line() == b"#version-connect katcp-protocol " + text
+    async with serving(Other("127.0.0.1", 0)) as server, talking(server, greeting=0) as client:
+        assert await client.line() == b"#version-connect katcp-protocol " + text
 
 
 @pytest.mark.parametrize(
@@ -112,7 +108,7 @@ def test_a_device_has_to_say_what_sensors_it_has() -> None:
 
 
 def test_base_requests() -> None:
-    assert BASE_REQUESTS == {
+    assert {
         "help",
         "halt",
         "restart",
@@ -125,7 +121,7 @@ def test_base_requests() -> None:
         "sensor-sampling",
         "sensor-sampling-clear",
         "request-timeout-hint",
-    }
+    } == BASE_REQUESTS
     assert issubclass(InvalidReply, FailReply)
     assert issubclass(AsyncReply, Exception)
 
@@ -264,7 +260,9 @@ async def test_sensors_may_be_set_in_any_thread() -> None:
 async def test_sixteen_threads_set_sensors_and_the_last_value_wins(strategy: bytes) -> None:
     names = [f"s{i}" for i in range(8)]
     async with serving(Threaded("127.0.0.1", 0)) as server, talking(server) as client:
-        await client.ask(b"?sensor-sampling " + b",".join(n.encode() for n in names) + b" " + strategy)
+        await client.ask(
+            b"?sensor-sampling " + b",".join(n.encode() for n in names) + b" " + strategy
+        )
         go = threading.Event()
 
         def work(who: int) -> None:
@@ -284,7 +282,10 @@ async def test_sixteen_threads_set_sensors_and_the_last_value_wins(strategy: byt
 
         deadline = time.monotonic() + 20
         while any(thread.is_alive() for thread in threads) or not final():
-            assert time.monotonic() < deadline, (last, [server.get_sensor(n).value() for n in names])
+            assert time.monotonic() < deadline, (
+                last,
+                [server.get_sensor(n).value() for n in names],
+            )
             try:
                 words = (await client.line(timeout=0.2)).split(b" ")
             except asyncio.TimeoutError:

@@ -342,7 +342,8 @@ async def test_what_handlers_return(place: Any) -> None:
             b"Could\\_not\\_parse\\_value\\_'b'four''\\_as\\_integer."
         ],
         b"?decorated": [
-            b"!decorated fail Error\\_in\\_parameter\\_1\\_(number):\\_No\\_value\\_or\\_default\\_given"
+            b"!decorated fail Error\\_in\\_parameter\\_1\\_(number):\\_"
+            b"No\\_value\\_or\\_default\\_given"
         ],
         b"?decorated 1 2 3": [b"!decorated fail Too\\_many\\_parameters\\_given."],
         b"?decorated-async[5] 1": [b"!decorated-async[5] ok 3"],
@@ -449,7 +450,9 @@ async def test_a_request_is_answered_once(place: Any, caplog: pytest.LogCaptureF
         ]
         assert server.later == {
             "reply": "Reply to request <Message request twice > already sent.",
-            "inform": "Cannot send inform for request <Message request twice > after sending reply.",
+            "inform": (
+                "Cannot send inform for request <Message request twice > after sending reply."
+            ),
         }
     errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
     assert len(errors) == 3

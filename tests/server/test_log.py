@@ -133,7 +133,7 @@ def test_python_gets_it_too(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(1, "test.device")
     log, recorder = logger(python_logger=logging.getLogger("test.device"))
     log.debug("a %s", "detail")
-    log.warn("old news", timestamp=1234.5)
+    log.warning("old news", timestamp=1234.5)
     log.fatal("the end")
     assert [(r.levelno, r.getMessage()) for r in caplog.records] == [
         (logging.DEBUG, "a detail"),
@@ -228,9 +228,7 @@ def test_log_to_python(
     arguments: list[Any], level: int, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(1, "test.client")
-    DeviceLogger.log_to_python(
-        logging.getLogger("test.client"), Message.inform("log", *arguments)
-    )
+    DeviceLogger.log_to_python(logging.getLogger("test.client"), Message.inform("log", *arguments))
     (record,) = caplog.records
     assert (record.levelno, record.getMessage()) == (level, text)
 
@@ -243,7 +241,7 @@ async def test_every_client_gets_the_log(kind: Any) -> None:
     server = kind("127.0.0.1", 0)
     server.log.error("nobody is there yet")
     async with serving(server), talking(server) as a, talking(server) as b:
-        server.log.warn("a b\n%s", "c", timestamp=1234.5, name="my.part")
+        server.log.warning("a b\n%s", "c", timestamp=1234.5, name="my.part")
         server.log.info("below the level")
         for client in (a, b):
             assert await client.line() == b"#log warn 1234.500000 my.part a\\_b\\nc"

@@ -34,6 +34,11 @@ class Busy(AsyncDeviceServer):
         import asyncio
         await asyncio.sleep(3600)
 
+    @blocking
+    def request_stick(self, req) -> None:
+        "Never answer, and keep a thread."
+        time.sleep(3600)
+
 class Broken(AsyncDeviceServer):
     def setup_sensors(self):
         raise ValueError("no such\\nhardware")
@@ -88,6 +93,15 @@ def test_signal_with_a_request_under_way(place: Path) -> None:
             b"!wait[1] fail request_cancelled",
             b"#disconnect Device\\_server\\_shutting\\_down.",
         ]
+
+
+def test_thread_that_is_stuck_does_not_keep_it_from_ending(place: Path) -> None:
+    busy = f"{place}/mydevices.py:Busy"
+    with serve(busy) as served, Talk(served) as talk, Talk(served) as other:
+        talk.say(b"?stick[1]")
+        assert other.ask(b"?watchdog[2]") == [b"!watchdog[2] ok"]
+        assert served.end() == 0
+        assert served.errors() == "katcp-server: threads are still at work after 3 s; leaving\n"
 
 
 def test_halt_exits_0() -> None:

@@ -21,7 +21,7 @@ log = logging.getLogger("katcp.apps.server")
 #: How long a device may take to say goodbye to its clients [s].
 _STOP_TIMEOUT = 5.0
 #: How long threads that are still at work may keep the program from ending [s].
-_GRACE = 10.0
+_GRACE = 3.0
 
 
 def make_device(

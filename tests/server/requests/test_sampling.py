@@ -110,7 +110,9 @@ async def test_a_mistake_changes_nothing(asked: bytes, text: bytes) -> None:
 async def test_what_fits_some_sensors_only_is_refused_for_all() -> None:
     async with serving(Device("127.0.0.1", 0)) as server, talking(server) as client:
         (reply,) = await client.ask(b"?sensor-sampling an.int,a.mode differential 1")
-        assert reply.startswith(b"!sensor-sampling fail The\\_'differential'\\_strategy\\_is\\_only")
+        assert reply.startswith(
+            b"!sensor-sampling fail The\\_'differential'\\_strategy\\_is\\_only"
+        )
         (reply,) = await client.ask(b"?sensor-sampling a.float,an.int differential 0.5")
         assert reply.startswith(b"!sensor-sampling fail Could\\_not\\_parse")
         assert not server._sampling._clients
@@ -198,9 +200,7 @@ async def test_clear() -> None:
         assert await client.ask(b"?sensor-sampling-clear[7]") == [b"!sensor-sampling-clear[7] ok"]
         for sensor in server.get_sensors():
             assert not sensor._notified
-        assert await client.ask(b"?sensor-sampling an.int") == [
-            b"!sensor-sampling ok an.int none"
-        ]
+        assert await client.ask(b"?sensor-sampling an.int") == [b"!sensor-sampling ok an.int none"]
         assert await client.ask(b"?sensor-sampling-clear x") == [
             b"!sensor-sampling-clear fail Too\\_many\\_parameters\\_given."
         ]

@@ -80,16 +80,16 @@ async def test_filters(asked: bytes, expected: Any) -> None:
             if expected is None:
                 assert answer == [b"!" + head + b" fail Unknown\\_sensor\\_name."]
                 continue
-            chosen = lines[expected] if isinstance(expected, slice) else [lines[i] for i in expected]
+            chosen = (
+                lines[expected] if isinstance(expected, slice) else [lines[i] for i in expected]
+            )
             assert answer == [
                 *[b"#" + head + line for line in chosen],
                 b"!" + head + b" ok %d" % len(chosen),
             ]
 
 
-@pytest.mark.parametrize(
-    "pattern", [b"/(/", b"/[a/", b"/(a*)*\\\\1b/", b"/" + b"a" * 1001 + b"/"]
-)
+@pytest.mark.parametrize("pattern", [b"/(/", b"/[a/", b"/(a*)*\\\\1b/", b"/" + b"a" * 1001 + b"/"])
 async def test_bad_patterns(pattern: bytes) -> None:
     async with serving(Device("127.0.0.1", 0)) as server, talking(server) as client:
         for name in (b"sensor-list", b"sensor-value"):
@@ -241,8 +241,7 @@ async def test_a_long_search_lets_others_have_their_turn(
         monkeypatch.setattr(_sensors, "MAX_SLICES", 10)
         for name in (b"sensor-list", b"sensor-value"):
             assert (await client.ask(b"?" + name + b"[3] //"))[-1] == (
-                b"!" + name + b"[3] fail "
-                b"Invalid\\_regular\\_expression:\\_it\\_takes\\_too\\_long."
+                b"!" + name + b"[3] fail Invalid\\_regular\\_expression:\\_it\\_takes\\_too\\_long."
             )
 
 
