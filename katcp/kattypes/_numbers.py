@@ -141,7 +141,9 @@ class Float(KatcpType):
         self._max = max
 
     def check(self, value: float, major: int) -> None:
-        """Raise `ValueError` if `value` is out of range."""
+        """Raise `ValueError` if `value` is out of range; NaN is in no range."""
+        if value != value and (self._min is not None or self._max is not None):
+            raise ValueError("Float nan is not in the allowed range.")
         if self._min is not None and value < self._min:
             raise ValueError(f"Float {value} is lower than minimum {self._min}.")
         if self._max is not None and value > self._max:

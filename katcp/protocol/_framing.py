@@ -126,7 +126,7 @@ class StreamParser:
         the line is (still) short enough.
     """
 
-    __slots__ = ("_append", "_held", "_held_size", "max_line", "overrun")
+    __slots__ = ("_append", "_held", "max_line", "overrun")
 
     def __init__(
         self, max_line: int = DEFAULT_MAX_LINE, codec: Callable[[int], Any] | None = None
@@ -136,13 +136,14 @@ class StreamParser:
         self.max_line = max_line
         self.overrun = 0
         self._append: Callable[[bytes], list[Any]] = (codec or _Parser)(_NO_LIMIT).append
-        self._held: list[bytes] = []  # the beginning of a line whose end has not come yet
-        self._held_size = 0
+        # The beginning of a line whose end has not come yet. One array, for a line may come in a
+        # million pieces, each of which would take far more memory than its bytes.
+        self._held = bytearray()
 
     @property
     def buffered(self) -> int:
         """Number of bytes held of a line that has not ended."""
-        return self._held_size
+        return len(self._held)
 
     def feed(self, data: bytes) -> list[WireMessage | KatcpSyntaxError]:
         """Take a chunk; return the messages and errors that it completes, in order.
@@ -172,10 +173,9 @@ class StreamParser:
         else:
             self._hold(data[: first.start()], result)
             if self._held:
-                self._held.append(b"\n")
-                line = b"".join(self._held)
-                self._held.clear()
-                self._held_size = 0
+                self._held += b"\n"
+                line = bytes(self._held)
+                self._held = bytearray()
                 result.extend(self._parse(line))
             self.overrun = 0
         last = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
@@ -191,20 +191,18 @@ class StreamParser:
             return
         if self.overrun:
             self.overrun += len(piece)
-        elif self._held_size + len(piece) > self.max_line:
-            self.overrun = self._held_size + len(piece)
+        elif len(self._held) + len(piece) > self.max_line:
+            self.overrun = len(self._held) + len(piece)
             # No more of it than is there however the line was cut into pieces.
-            beginning = b"".join([*self._held, piece])[: min(60, self.max_line)]
-            self._held.clear()
-            self._held_size = 0
+            beginning = bytes(self._held[:60] + piece[:60])[: min(60, self.max_line)]
+            self._held = bytearray()
             result.append(
                 LineTooLong(
                     f"Line longer than {self.max_line} bytes discarded: {shown(beginning)}..."
                 )
             )
         else:
-            self._held.append(piece)
-            self._held_size += len(piece)
+            self._held += piece
 
     def _parse_bounded(self, lines: bytes) -> list[WireMessage | KatcpSyntaxError]:
         if len(lines) <= self.max_line:
@@ -242,7 +240,8 @@ def _parse_in_python(line: bytes) -> WireMessage | KatcpSyntaxError:
     try:
         message = _parse_line(line)
     except KatcpSyntaxError as error:
-        return error
+        # It is a result, of which there may be thousands in a chunk: the frames are not wanted.
+        return error.with_traceback(None)
     return _PythonMessage(
         _WIRE_TYPES[message.mtype], message.name.encode("ascii"), message.mid, message.arguments
     )

@@ -35,6 +35,7 @@ TIME_SLICE = 0.01
 #: Most messages between two looks at the clock, and bytes of output that are written on the way.
 _SLICE_STEP = 64
 _SLICE_BYTES = 64 * 1024
+_SLICE_LINES = 500
 #: State of a request that was answered by the server because its handler cannot end in time.
 ABANDONED = "abandoned"
 
@@ -337,7 +338,7 @@ class ClientConnection(LineConnection):
         it is written.
         """
         heavy = sum(map(len, self._lines)) > _SLICE_BYTES
-        if heavy:
+        if heavy or len(self._lines) > _SLICE_LINES:  # or counting them would take long
             self.flush()
         if self.write_blocked or (deadline and time.monotonic() > deadline):
             return 0

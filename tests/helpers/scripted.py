@@ -96,7 +96,7 @@ class Server:
 
     def __init__(self, talk: Callable[[Session], Awaitable[None]]) -> None:
         self._talk = talk
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.sessions: list[Session] = []
         #: How many connections there have been.
@@ -107,10 +107,7 @@ class Server:
 
     async def __aenter__(self) -> Any:
         # Bound once, listened on as often as wanted: nobody else can get the port meanwhile.
-        self._anchor = socket.socket()
-        self._anchor.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._anchor.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self._anchor.bind((self.host, 0))
+        self._anchor = self._bound(0)
         self.port = self._anchor.getsockname()[1]
         await self.listen()
         return self
@@ -125,22 +122,46 @@ class Server:
         if exc_info[0] is None and self.errors:
             raise self.errors[0]
 
+    def _bound(self, port: int) -> socket.socket:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((self.host, port))
+        sock.setblocking(False)
+        return sock
+
+    @property
+    def listening(self) -> bool:
+        """Whether connections are taken."""
+        return self._listener is not None
+
     async def listen(self) -> None:
         """Take connections."""
-        self._server = await asyncio.start_server(
-            self._connected, self.host, self.port, limit=2**24, reuse_port=True
-        )
+        if self._listener is None:
+            self._listener = self._bound(self.port)
+            self._listener.listen(100)
+            asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
 
     def refuse(self) -> None:
         """Refuse connections from now on; those that are there stay."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    def _accept(self, listener: socket.socket) -> None:
+        # By hand: a server of asyncio forgets the connections that it is just about to take when
+        # it is closed, and their clients would wait for ever.
+        with contextlib.suppress(BlockingIOError):
+            sock, _ = listener.accept()
+            sock.setblocking(False)
+            task = asyncio.get_running_loop().create_task(self._serve(sock))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda _: sock.close())  # if it was cancelled at once
+
+    async def _serve(self, sock: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=sock, limit=2**24)
         session = Session(reader, writer)
         self.sessions.append(session)
         self.count += 1
@@ -152,7 +173,6 @@ class Server:
             self.errors.append(error)
         finally:
             self.sessions.remove(session)
-            self._tasks.discard(task)
             writer.close()
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()

@@ -63,9 +63,13 @@ class Victim(AsyncDeviceServer):
         lag, self._lag = self._lag, 0.0
         return lag
 
-    def request_echo(self, req: Any, *words: str) -> tuple[int, str]:
+    def request_echo(self, req: Any, *words: bytes) -> tuple[int, bytes]:
         """Count words and give back the first."""
-        return len(words), words[0][:100] if words else ""
+        return len(words), words[0][:100] if words else b""
+
+    def request_text(self, req: Any, text: str) -> int:
+        """Count characters."""
+        return len(text)
 
     async def request_add(self, req: Any, x: int, y: float = 0.0) -> float:
         """Add."""
@@ -136,7 +140,7 @@ def highest_memory(process: Process) -> Iterator[list[int]]:
 
 
 async def main() -> None:
-    server = Victim("127.0.0.1", 0)
+    server = Victim("127.0.0.1", 0, tb_limit=0)
     server.start()
     print(*server.bind_address, flush=True)  # noqa: T201
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

@@ -67,8 +67,7 @@ class World:
             device.refuse()
             device.cut()
         elif event == "switch on":
-            if device._server is None:
-                await device.listen()
+            await device.listen()
         elif event == "other version":
             device.greeting = self.random.choice([V4, V50, V51])
             device.cut()
@@ -95,20 +94,26 @@ class World:
             client.max_resync_rate = 1000.0
             client.katcp_client.greeting_timeout = 0.01
             await client.connect()
-            for event in events:
-                await self.happen(event, client)
-            if device._server is None:
-                await device.listen()
-            device.answers.clear()
-            await client.until_connected(timeout=5)
-            await client.simple_request("watchdog")
-            device.say(b"#interface-changed")
-
-            await self.until_right(client)
-            self.check_what_was_told(client)
-            client.stop()
-            await client.until_stopped(timeout=5)
+            try:
+                await self.live(events, client)
+            finally:
+                client.stop()
+                await client.until_stopped(timeout=5)
             assert self.told.story.endswith("D")
+
+    async def live(self, events: list[str], client: Any) -> None:
+        device = self.device
+        for event in events:
+            await self.happen(event, client)
+        await device.listen()
+        device.answers.clear()
+        await client.until_connected(timeout=5)
+        await client.simple_request("watchdog")
+        device.say(b"#interface-changed")
+        await self.until_right(client)
+        for name, text in device.requests.items():
+            assert (await client.future_get_request(name)).description == text
+        self.check_what_was_told(client)
 
     async def until_right(self, client: Any) -> None:
         """Wait until the client has it right, on a connection that is alive."""

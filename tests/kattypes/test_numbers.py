@@ -200,3 +200,10 @@ def test_descriptions():
     assert Int(min=1, max=5).describe() == "integer(1..5)"
     assert Int(min=0).describe() == "integer(>=0)"
     assert Float(max=1.5).describe() == "float(<=1.5)"
+
+
+@pytest.mark.parametrize("bounds", [{"min": 0.0}, {"max": 1.0}, {"min": 0.0, "max": 1.0}])
+def test_nan_is_in_no_range(bounds: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="nan is not in the allowed range"):
+        Float(**bounds).unpack(b"nan")
+    assert math.isnan(Float().unpack(b"nan"))
