@@ -110,7 +110,6 @@ def test_float_range():
     kattype = Float(min=0, max=1.5)
     assert kattype.unpack(b"1.5") == 1.5
     assert kattype.decoder(5)(b"0") == 0.0
-    assert math.isnan(kattype.unpack(b"nan"))
     for refuse, value in ((kattype.unpack, b"2"), (kattype.decoder(5), b"2"), (kattype.pack, 2.0)):
         with pytest.raises(ValueError, match=r"^Float 2.0 is higher than maximum 1.5\.$"):
             refuse(value)
