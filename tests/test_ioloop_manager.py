@@ -237,3 +237,16 @@ async def test_a_threadsafe_future_can_be_awaited_yielded_and_asked() -> None:
     failed.set_exception(KeyError("lost"))
     with pytest.raises(KeyError, match="lost"):
         await failed
+
+
+def test_an_error_that_ends_the_loop_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(IOLoop.configurable_default()):  # type: ignore[misc]
+        def start(self) -> None:
+            raise RuntimeError("no power")
+
+    manager = IOLoopManager()
+    manager.set_ioloop(Broken(make_current=False), managed=True)
+    manager.start()
+    manager.join(10)
+    assert "no power" in caplog.text
+    assert manager.stop().result(10) is None

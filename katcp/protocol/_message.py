@@ -279,11 +279,11 @@ class Message:
         return cls(cls.INFORM, name, args, mid)
 
     @classmethod
-    def reply_to_request(cls, req: Message, *args: object) -> Message:
-        """Make a reply with the name and message id of the request `req`."""
-        return cls(cls.REPLY, req.name, args, req.mid)
+    def reply_to_request(cls, req_msg: Message, *args: object) -> Message:
+        """Make a reply with the name and message id of the request `req_msg`."""
+        return cls(cls.REPLY, req_msg.name, args, req_msg.mid)
 
     @classmethod
-    def reply_inform(cls, req: Message, *args: object) -> Message:
-        """Make an inform that belongs to the reply to `req`: same name, same message id."""
-        return cls(cls.INFORM, req.name, args, req.mid)
+    def reply_inform(cls, req_msg: Message, *args: object) -> Message:
+        """Make an inform that belongs to the reply to `req_msg`: same name, same message id."""
+        return cls(cls.INFORM, req_msg.name, args, req_msg.mid)

@@ -445,7 +445,7 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
             except RuntimeError:
                 pass  # plain handlers need none
         if msg.mid is None and (other := sink.midless.get(entry.head)) is not None:
-            return self._after(other, connection, msg)
+            return self._in_background(self._after(other, connection, msg))
         req = entry.start(self, sink, _WireView(msg), here=sink is not connection)
         if req is None or not entry.serial:
             return SENT
@@ -453,19 +453,26 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
         req.on_done = functools.partial(_resolve, done)
         return done
 
+    def _in_background(self, coroutine: Any) -> asyncio.Future[Any]:
+        """Begin with `coroutine`, whether anybody waits for it or not."""
+        future = self.follow(coroutine)
+        self._background.add(future)
+        future.add_done_callback(self._background.discard)
+        return future
+
     async def _after(self, other: ClientRequestConnection, connection: Any, msg: Message) -> None:
         """Handle a request when one of the same name, of which neither has an id, is answered."""
         done: asyncio.Future[None] = self.asyncio_loop.create_future()
         on_done = other.on_done
 
         def go_on() -> None:
-            _resolve(done)
             if on_done is not None:
-                on_done()
+                on_done()  # of those that have waited longer
+            _resolve(done)
 
         other.on_done = go_on
         await done
-        pending = self.handle_request(connection, msg)
+        pending = DeviceServerBase.handle_request(self, connection, msg)
         if not isinstance(pending, Sent):
             await pending
 
@@ -491,7 +498,8 @@ class DeviceServerBase(metaclass=DeviceServerMetaclass):
                 and not is_coroutine_handler(handler)
             ):
                 call = functools.partial(handler, self, connection, msg)
-                return self._log_outcome(run_elsewhere(self, self.handler_thread(), call), msg)
+                outcome = run_elsewhere(self, self.handler_thread(), call)
+                return self._in_background(self._log_outcome(outcome, msg))
             return handler(self, connection, msg)
         except KeyboardInterrupt:
             raise

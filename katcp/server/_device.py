@@ -259,7 +259,7 @@ class DeviceServer(
 
     # -- clients ------------------------------------------------------------------------
 
-    def on_client_connect(self, conn: ClientConnection) -> Any:
+    def on_client_connect(self, client_conn: ClientConnection) -> Any:
         """Greet a client."""
         if self.major >= 5:
             lines = list(self.version_lines())[:3]
@@ -270,14 +270,16 @@ class DeviceServer(
             head = b""
         for line in lines:
             words = b" ".join([escape(word.encode("utf-8", "replace")) for word in line])
-            conn.send(head + b" " + words + b"\n" if head else words + b"\n")
+            client_conn.send(head + b" " + words + b"\n" if head else words + b"\n")
         return SENT
 
-    def on_client_disconnect(self, conn: ClientConnection, msg: str, connection_valid: bool) -> Any:
+    def on_client_disconnect(
+        self, client_conn: ClientConnection, msg: str, connection_valid: bool
+    ) -> Any:
         """End a client's strategies, and tell it why it is disconnected if that is possible."""
-        self.clear_strategies(conn, remove_client=True)
+        self.clear_strategies(client_conn, remove_client=True)
         if connection_valid:
-            conn.inform(Message.inform("disconnect", msg))
+            client_conn.inform(Message.inform("disconnect", msg))
         return SENT
 
     def client_gone(self, connection: ClientConnection) -> None:

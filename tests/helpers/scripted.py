@@ -155,12 +155,12 @@ class Server:
         with contextlib.suppress(BlockingIOError):
             sock, _ = listener.accept()
             sock.setblocking(False)
-            task = asyncio.get_running_loop().create_task(self._serve(sock))
+            task = asyncio.get_running_loop().create_task(self._take(sock))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             task.add_done_callback(lambda _: sock.close())  # if it was cancelled at once
 
-    async def _serve(self, sock: socket.socket) -> None:
+    async def _take(self, sock: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=sock, limit=2**24)
         session = Session(reader, writer)
         self.sessions.append(session)

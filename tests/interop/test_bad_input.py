@@ -339,14 +339,14 @@ async def test_a_subscriber_that_never_reads(victim: Process) -> None:
             names = b",".join(b"text%03d" % i for i in range(200))
             for idler in idlers:
                 await idler.send(b"?sensor-sampling " + names + b" event")
-            assert (await other.ask(b"?churn 1000"))[-1] == b"!churn ok"
+            assert (await other.ask(b"?churn 250"))[-1] == b"!churn ok"
             asked = 0
             while victim.sockets > 1:
                 asked += 1
                 assert (await other.ask(b"?watchdog[9]"))[-1] == b"!watchdog[9] ok"
                 assert asked < 100_000
             assert (await other.ask(b"?churn 0"))[-1] == b"!churn ok"
-            assert asked > 10, "others were served all the while"
+            assert asked > 2, "others were served all the while"
         for idler in idlers:
             await idler.close()
     # The backlog, and what joining it for a write takes, for each.

@@ -481,3 +481,59 @@ async def test_refusing_by_an_override_needs_no_traceback() -> None:
 async def test_the_server_goes_on_after_all_that() -> None:
     async with serving(Guarded("127.0.0.1", 0)) as server:
         await still_serves(server)
+
+
+async def test_an_inform_handler_that_is_no_coroutine_may_return_one() -> None:
+    class Device(BareThreaded):
+        def inform_plain(self, conn: Any, msg: Message) -> Any:
+            """Return what is to be awaited."""
+
+            async def later() -> None:
+                await asyncio.sleep(0.01)
+                conn.inform(Message.inform("later", threading.current_thread().name))
+                if msg.arguments:
+                    raise ValueError("in the end")
+
+            return later()
+
+    async with serving(Device("127.0.0.1", 0)) as server, talking(server) as client:
+        await client.send(b"#plain", b"#plain fail", b"?watchdog")
+        lines = await client.lines(3)
+        assert lines[0].startswith(b"#later ioloop-")
+        assert lines[2] == b"!watchdog ok"
+
+
+async def test_three_of_a_name_wait_for_each_other_where_handling_is_overridden() -> None:
+    class Careless(Guarded):
+        def handle_request(self, connection: Any, msg: Message) -> Any:
+            self.pending = [*getattr(self, "pending", []), super().handle_request(connection, msg)]
+
+    async with serving(Careless("127.0.0.1", 0)) as server, talking(server) as client:
+        # It does not return the future, so nothing holds the later ones back but their name.
+        await client.send(b"?side a", b"?side b", b"?side c")
+        await until(lambda: len(getattr(server, "pending", [])) == 3)
+        await asyncio.sleep(0.02)
+        assert len(server.under_way) == 1
+        server.gate.set()
+        lines = await client.lines(6)
+        assert [line for line in lines if line.startswith(b"!")] == [
+            b"!side ok a",
+            b"!side ok b",
+            b"!side ok c",
+        ]
+
+
+def test_an_interrupt_passes_through_hooks_and_overrides() -> None:
+    class Device(Bare):
+        def on_message(self, client_conn: Any, msg: Message) -> Any:
+            raise KeyboardInterrupt
+
+        def inform_x(self, conn: Any, msg: Message) -> Any:
+            """Interrupt."""
+            raise KeyboardInterrupt
+
+    server = Device("127.0.0.1", 0)
+    with pytest.raises(KeyboardInterrupt):
+        server._start_taken_over(Listener(), Message.request("x"))  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        server.handle_inform(Listener(), Message.inform("x"))

@@ -435,3 +435,58 @@ async def test_a_thread_may_answer_after_the_server_has_ended() -> None:
     req.reply("ok")
     req.client_connection.inform(Message.inform("hello"))
     assert req.answered
+
+
+# -- what else a request's connection does ------------------------------------------------
+
+
+async def test_a_handler_speaks_to_all_and_shows_itself() -> None:
+    class Device(Bare):
+        def request_shout(self, req: Any, msg: Message) -> Any:
+            """Tell everybody."""
+            self.shown = repr(req)
+            req.mass_inform(Message.inform("shout", *msg.arguments))
+            return req.make_reply("ok")
+
+    async with (
+        serving(Device("127.0.0.1", 0)) as server,
+        talking(server) as client,
+        talking(server) as other,
+    ):
+        assert await client.ask(b"?shout[3] x") == [b"#shout x", b"!shout[3] ok"]
+        assert await other.line() == b"#shout x"
+        assert server.shown.startswith("<ClientRequestConnection <Message request shout")
+        assert "<ClientConnection 127.0.0.1:" in server.shown
+
+
+async def test_a_line_without_an_end_is_answered_by_a_disconnect() -> None:
+    async with serving(Bare("127.0.0.1", 0, max_line=100)) as server, talking(server) as client:
+        await client.raw(b"?" + b"x" * 200)
+        assert (await client.line()).startswith(b"#log error ")
+        await client.raw(b"x" * 200)
+        assert await client.rest() == b"#disconnect Line\\_too\\_long\n"
+
+
+async def test_what_an_abandoned_handler_still_says_is_dropped() -> None:
+    class Device(Bare):
+        async def request_stubborn(self, req: Any) -> str:
+            """Do not mind being cancelled."""
+            self.begun = True
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                req.inform("not yet")
+                req.reply("ok", "but I am ready")
+                self.said = True
+            return "twice"
+
+    server = Device("127.0.0.1", 0)
+    server.start()
+    async with talking(server) as client:
+        await client.send(b"?stubborn[1]")
+        await until(lambda: server.under_way)
+        await server.stop()
+        assert await client.rest() == (
+            b"!stubborn[1] fail request_cancelled\n#disconnect Device\\_server\\_shutting\\_down.\n"
+        )
+    assert server.said

@@ -856,3 +856,27 @@ async def test_a_coroutine_that_never_waits_spends_no_turn() -> None:
         await client.send(b"?never-waits[1] 1", b"?watchdog[2]")
         assert await client.lines(2) == [b"!never-waits[1] ok 1", b"!watchdog[2] ok"]
         assert not server.under_way
+
+
+async def test_other_awaitables_and_a_class_for_an_answer() -> None:
+    class Awaitable:
+        def __await__(self) -> Any:
+            yield from asyncio.sleep(0.001).__await__()
+            return ("ok", "awaited")
+
+    class Device(Bare):
+        def request_awaitable(self, req: Any, msg: Message) -> Any:
+            """Return something that can be awaited and is nothing else."""
+            return Awaitable()
+
+        async def request_class(self, req: Any, msg: Message) -> Any:
+            """Return the class that others raise."""
+            self.req = req
+            return AsyncReply
+
+    async with serving(Device("127.0.0.1", 0)) as server, talking(server) as client:
+        assert await client.ask(b"?awaitable") == [b"!awaitable ok awaited"]
+        await client.send(b"?class[1]", b"?watchdog[2]")
+        assert await client.line() == b"!watchdog[2] ok"
+        server.req.reply("ok")
+        assert await client.line() == b"!class[1] ok"
