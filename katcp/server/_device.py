@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import re
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from katcp._version import __version__
-from katcp.protocol import INTERFACE_CHANGED_KATCP_MAJOR, Message, ProtocolFlags, escape
+from katcp.protocol import INTERFACE_CHANGED_KATCP_MAJOR, Message, escape
 from katcp.sampling import SamplingTable
 from katcp.sensors import PERIOD_FLOOR, Sensor
 from katcp.server._announcer import InterfaceAnnouncer
-from katcp.server._base import DeviceServerBase, log
 from katcp.server._connection import SENT, ClientConnection, Sent
 from katcp.server._log import DeviceLogger
 from katcp.server._requests import (
@@ -353,13 +351,3 @@ class AsyncDeviceServer(DeviceServer):
         if self.ioloop is None:
             self.set_ioloop()
         super().start(timeout)
-
-
-__all__ = [
-    "AsyncDeviceServer",
-    "DeviceServer",
-    "DeviceServerBase",
-    "ProtocolFlags",
-    "log",
-    "logging",
-]

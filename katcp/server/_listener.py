@@ -8,7 +8,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from tornado.ioloop import IOLoop
 
@@ -19,13 +19,50 @@ from katcp.server._connection import SENT, ClientConnection, Sent
 from katcp.server._dispatch import error_of
 from katcp.transport import Pump, bind_sockets
 
-if TYPE_CHECKING:
-    from katcp.server._base import DeviceServerBase
-
 log = logging.getLogger("katcp.server")
 
 #: How long new clients wait to be announced together, so that many at once cost little [s].
 ANNOUNCE_DELAY = 0.05
+
+
+class Device(Protocol):
+    """What a socket server needs of the device whose clients it carries."""
+
+    @property
+    def announces_clients(self) -> bool:
+        """Whether other clients are told of a new one."""
+
+    @property
+    def start_message(self) -> Callable[[ClientConnection, WireMessage | KatcpSyntaxError], bool]:
+        """What begins to handle a message or an error; true: hold back the next one."""
+
+    def loop_started(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take note of the loop, in it."""
+
+    def loop_stopping(self) -> None:
+        """End what belongs to the loop, in it."""
+
+    def follow(self, pending: Any) -> asyncio.Future[Any]:
+        """Return a future of the loop for whatever a hook returned."""
+
+    def on_client_connect(self, conn: ClientConnection, /) -> Any:
+        """Do what a new client needs."""
+
+    def on_client_disconnect(
+        self, conn: ClientConnection, msg: str, connection_valid: bool, /
+    ) -> Any:
+        """Do what is needed when a client goes."""
+
+    def client_gone(self, connection: ClientConnection) -> None:
+        """Forget a client."""
+
+    def abandon_requests(self, connection: ClientConnection) -> None:
+        """Answer the requests of a client that are under way."""
+
+    def create_log_inform(
+        self, level_name: str, msg: str, name: str, timestamp: float | None = None
+    ) -> Message:
+        """Make a ``#log`` inform."""
 
 
 class KATCPServer:
@@ -33,7 +70,7 @@ class KATCPServer:
 
     Parameters
     ----------
-    device : DeviceServerBase
+    device : Device
         Whose clients these are.
     host : str
         Address to listen on; empty: all interfaces, IPv4 and IPv6.
@@ -57,7 +94,7 @@ class KATCPServer:
 
     def __init__(
         self,
-        device: DeviceServerBase,
+        device: Device,
         host: str,
         port: int,
         tb_limit: int = 20,

@@ -155,6 +155,8 @@ class Server:
         with contextlib.suppress(BlockingIOError):
             sock, _ = listener.accept()
             sock.setblocking(False)
+            # Answers are several lines, and clients wait for each.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             task = asyncio.get_running_loop().create_task(self._take(sock))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
