@@ -84,8 +84,8 @@ class AsyncClient(DeviceClient):
         # Told of every inform of a name before anything else is, also of those of a reply.
         self._wire_hooks: dict[bytes, list[WireHook]] = {}
         self._inform_hooks: dict[str, list[Callable[[Message], object]]] = {}
-        # Whether the device is known to support ids, so that requests can go out at once.
-        self._quick = False
+        # The connection, if the device is known to support ids: requests can go out at once.
+        self._quick_link: Link | None = None
         # Whether the methods that handle messages are those of this class, so that messages
         # need not be made of informs and replies that belong to requests.
         self._fast = False
@@ -125,11 +125,9 @@ class AsyncClient(DeviceClient):
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        link = self._link
+        link = self._quick_link
         if (
-            not self._quick
-            or link is None
-            or link.closed
+            link is None
             or msg.mid is not None
             or use_mid is not None
             or loop is not self._asyncio_loop
@@ -461,8 +459,8 @@ class AsyncClient(DeviceClient):
     def protocol_known(self) -> None:
         """Send the requests that waited for this."""
         super().protocol_known()
-        self._quick = self._server_supports_ids
         link = self._link
+        self._quick_link = link if self._server_supports_ids else None
         if link is None:
             return
         for pending in self._table.release():
@@ -480,7 +478,7 @@ class AsyncClient(DeviceClient):
     def connection_closed(self, reason: str) -> None:
         """Fail all that is pending."""
         super().connection_closed(reason)
-        self._quick = False
+        self._quick_link = None
         if self._heart is not None:
             self._heart.stop()
             self._heart = None

@@ -14,6 +14,7 @@ from katcp.inspecting_client._states import InspectingClientStateType
 
 _log = logging.getLogger("katcp.inspect_client")
 _T = TypeVar("_T")
+_F = TypeVar("_F", bound="Feed[Any]")
 
 
 class Feed(Generic[_T]):
@@ -99,28 +100,34 @@ class ReadingFeed(Feed[tuple[Any, Any]]):
         return not self._names or name in self._names
 
 
-class Feeds(Generic[_T]):
-    """The iterators that are being read; one that nobody holds any more is forgotten."""
+class Feeds(Generic[_F]):
+    """The iterators that are being read; one that nobody holds any more is forgotten.
+
+    Attributes
+    ----------
+    read : dict
+        Empty if there are none, which those who have much to tell may look at first.
+    """
 
     def __init__(self) -> None:
-        self._feeds: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.read: dict[int, weakref.ref[_F]] = {}
         self._ended = False
 
-    def __bool__(self) -> bool:
-        return bool(self._feeds)
-
-    def add(self, feed: _T) -> _T:
+    def add(self, feed: _F) -> _F:
         """Add one; it ends at once if the source has ended."""
         if self._ended:
-            feed.end()  # type: ignore[attr-defined]
+            feed.end()
         else:
-            self._feeds.add(feed)
+            key = id(feed)
+            self.read[key] = weakref.ref(feed, lambda _: self.read.pop(key, None))
         return feed
 
-    def each(self, function: Callable[[_T], object]) -> None:
+    def each(self, function: Callable[[_F], object]) -> None:
         """Call `function` with each."""
-        for feed in list(self._feeds):
-            function(feed)
+        for reference in list(self.read.values()):
+            feed = reference()
+            if feed is not None:
+                function(feed)
 
     def begin(self) -> None:
         """Take iterators (again)."""
@@ -129,5 +136,5 @@ class Feeds(Generic[_T]):
     def end(self) -> None:
         """Let all readers come to an end."""
         self._ended = True
-        self.each(lambda feed: feed.end())  # type: ignore[attr-defined]
-        self._feeds.clear()
+        self.each(lambda feed: feed.end())
+        self.read.clear()

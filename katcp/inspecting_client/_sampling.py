@@ -173,9 +173,14 @@ def set_requests(
     wishes: dict[str, Wish], flags: ProtocolFlags, is_timestamp: Callable[[str], bool]
 ) -> list[SetSampling]:
     """Return the requests that set some wishes: several sensors in one, where the device can."""
-    groups: dict[tuple[bytes, ...], list[str]] = {}
+    kinds: dict[tuple[Wish, bool], list[str]] = {}
     for name, wish in wishes.items():
-        groups.setdefault(wire_arguments(wish, flags.major, is_timestamp(name)), []).append(name)
+        # Only the differences of timestamps depend on the sensor, and only in version 4.
+        of_timestamps = flags.major < SEC_TS_KATCP_MAJOR and is_timestamp(name)
+        kinds.setdefault((wish, of_timestamps), []).append(name)
+    groups: dict[tuple[bytes, ...], list[str]] = {}
+    for (wish, of_timestamps), names in kinds.items():
+        groups.setdefault(wire_arguments(wish, flags.major, of_timestamps), []).extend(names)
     requests = []
     for arguments, names in groups.items():
         if not flags.bulk_set_sensor_sampling:

@@ -9,25 +9,35 @@ from typing import Any
 
 from katcp.inspecting_client._model import SensorInfo
 from katcp.kattypes import Timestamp
-from katcp.sensors import STATUS_NAMES_RAW, VALID_STATUSES, Reading, Sensor
+from katcp.sensors import STATUS_NAMES_RAW, VALID_STATUSES, Sensor
 
 _UNKNOWN, _UNREACHABLE = Sensor.UNKNOWN, Sensor.UNREACHABLE
-#: Told of each new reading: name, sensor, and what it reads now.
-Update = Callable[[str, Any, Reading], object]
+#: Told of each new reading: name and sensor.
+Update = Callable[[str, Any], object]
+
+
+#: Name, timestamp, status and value, as they came.
+ReadingArguments = tuple[bytes, bytes, bytes, bytes]
+
+_TYPES: dict[bytes, int] = {
+    name.encode(): number for name, number in Sensor.SENSOR_TYPE_LOOKUP.items()
+}
+#: Types whose parameters say something about the value.
+_WITH_PARAMS = (Sensor.INTEGER, Sensor.FLOAT, Sensor.DISCRETE)
 
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
-def readings_in(arguments: Sequence[bytes]) -> Iterator[tuple[bytes, bytes, bytes, bytes]]:
+def readings_in(arguments: Sequence[bytes]) -> Iterator[ReadingArguments]:
     """Yield (name, timestamp, status, value) of a ``#sensor-status`` or ``#sensor-value``.
 
     The form is ``timestamp count {name status value}``. A wrong count is not held against it;
     an incomplete group at the end is left out.
     """
-    timestamp = arguments[0]
     for i in range(2, len(arguments) - 2, 3):
+        timestamp = arguments[0]
         yield arguments[i], timestamp, arguments[i + 1], arguments[i + 2]
 
 
@@ -38,58 +48,61 @@ class SensorBook:
     ----------
     logger : logging.Logger
     updated : callable
-        Called with name, sensor and reading after each reading.
+        Called with name and sensor after each new reading.
+
+    Attributes
+    ----------
+    major : int
+        Major version of the protocol whose rules apply: 4 or 5.
     """
 
     def __init__(self, logger: logging.Logger, updated: Update) -> None:
         self._logger = logger
         self._updated = updated
         self._objects: dict[str, Any] = {}
-        self._unreachable: dict[str, Reading] = {}
-        self._timestamps: dict[int, Callable[[bytes], float]] = {}
+        # Readings that say so, until the device is back.
+        self._unreachable: dict[str, Any] = {}
+        self._read_time = {major: Timestamp().decoder(major) for major in (4, 5)}
+        self.major = 5
 
     def get(self, name: str) -> Any:
         """Return the object of a sensor, or None if it has not been made."""
         return self._objects.get(name)
 
-    def make(self, name: str, info: SensorInfo, factory: Callable[..., Any], major: int) -> Any:
-        """Return the object of a sensor, made by ``factory(name=..., ...)`` if need be.
+    def make(self, name: str, info: SensorInfo, factory: Callable[..., Any]) -> Any:
+        """Make the object of a sensor by ``factory(name=..., ...)``, and keep it.
 
         A sensor of a type that is not known, or with parameters that its type cannot have, is
         taken for a string: its value is then the text that the device sends.
         """
-        sensor = self._objects.get(name)
-        if sensor is None:
-            sensor = factory(**self._description(name, info, major))
-            self._objects[name] = sensor
-        return sensor
-
-    def _description(self, name: str, info: SensorInfo, major: int) -> dict[str, Any]:
-        _, description, units, type_name, *raw_params = info
-        try:
-            kind = Sensor.parse_type(type_name)
-        except ValueError:
+        _, raw_description, raw_units, type_name, *raw_params = info
+        kind = _TYPES.get(type_name)
+        if kind is None:
             self._logger.warning(
                 "Sensor %r has the unknown type %r; it is kept as a string", name, type_name
             )
             kind = Sensor.STRING
         params: list[Any] = []
-        try:
-            if kind in (Sensor.INTEGER, Sensor.FLOAT, Sensor.DISCRETE):
-                params = Sensor.parse_params(kind, raw_params, major)
-        except ValueError as error:
-            self._logger.warning("Sensor %r: parameters left out: %s", name, error)
-        if kind == Sensor.DISCRETE and not params:
-            self._logger.warning("Sensor %r is discrete without values; kept as a string", name)
-            kind = Sensor.STRING
-        return {
-            "name": name,
-            "sensor_type": kind,
-            "description": _text(description),
+        if kind in _WITH_PARAMS:
+            if raw_params:
+                try:
+                    params = Sensor.parse_params(kind, raw_params, self.major)
+                except ValueError as error:
+                    self._logger.warning("Sensor %r: parameters left out: %s", name, error)
+            if kind == Sensor.DISCRETE and not params:
+                self._logger.warning(
+                    "Sensor %r is discrete without values; it is kept as a string", name
+                )
+                kind = Sensor.STRING
+        sensor = self._objects[name] = factory(
+            name=name,
+            sensor_type=kind,
+            description=_text(raw_description),
             # The protocol fixes those of timestamps, though some devices send others.
-            "units": "" if kind == Sensor.TIMESTAMP else _text(units),
-            "params": params,
-        }
+            units="" if kind == Sensor.TIMESTAMP else _text(raw_units),
+            params=params,
+        )
+        return sensor
 
     def drop(self, names: Iterable[str]) -> None:
         """Forget the objects of sensors that were removed or changed."""
@@ -100,7 +113,7 @@ class SensorBook:
     # -- readings -----------------------------------------------------------------------
 
     def set_reading(
-        self, sensor: Any, timestamp: bytes, status: bytes, value: bytes, major: int
+        self, name: str, sensor: Any, timestamp: bytes, status: bytes, value: bytes
     ) -> None:
         """Give a sensor a reading as it came.
 
@@ -109,31 +122,22 @@ class SensorBook:
         """
         try:
             if type(sensor).set_formatted is not Sensor.set_formatted:
-                sensor.set_formatted(timestamp, status, value, major)
-                self._updated(sensor.name, sensor, _reading_of(sensor))
-                return
-            decode = self._timestamps.get(major)
-            if decode is None:
-                decode = self._timestamps[major] = Timestamp().decoder(major)
-            number = STATUS_NAMES_RAW.get(status, _UNKNOWN)
-            try:
-                parsed = sensor.parse_value(value, major)
-            except ValueError as error:
-                parsed = value if number in VALID_STATUSES else None
-                if parsed is not None:
-                    self._logger.warning("Sensor %r has a bad value: %s", sensor.name, error)
-            sensor.set(decode(timestamp), number, parsed)
+                sensor.set_formatted(timestamp, status, value, self.major)
+            else:
+                number = STATUS_NAMES_RAW.get(status, _UNKNOWN)
+                try:
+                    parsed = sensor.parse_value(value, self.major)
+                except ValueError as error:
+                    parsed = value if number in VALID_STATUSES else None
+                    if parsed is not None:
+                        self._logger.warning("Sensor %r has a bad value: %s", name, error)
+                sensor.set(self._read_time[self.major](timestamp), number, parsed)
         except Exception as error:
             self._logger.error(
-                "Cannot set sensor %r to (%r, %r, %r): %s",
-                getattr(sensor, "name", sensor),
-                timestamp,
-                status,
-                value,
-                error,
+                "Cannot set sensor %r to (%r, %r, %r): %s", name, timestamp, status, value, error
             )
             return
-        self._updated(sensor.name, sensor, sensor.read())
+        self._updated(name, sensor)
 
     def mark_unreachable(self) -> None:
         """Mark all readings ``unreachable``, as of now: the device is gone.
@@ -154,26 +158,27 @@ class SensorBook:
         """
         for name, marked in list(self._unreachable.items()):
             sensor = self._objects.get(name)
-            if sensor is not None and _reading_of(sensor) == marked and in_doubt(name):
+            if sensor is not None and reading_of(sensor) is marked and in_doubt(name):
                 self._mark(name, sensor, marked.timestamp, _UNKNOWN)
         self._unreachable.clear()
 
     def _mark(self, name: str, sensor: Any, timestamp: float, status: int) -> None:
         try:
-            before = _reading_of(sensor)
+            before = reading_of(sensor)
             if before.status == status:
                 return
             sensor.set(timestamp, status, before.value)
-            reading = _reading_of(sensor)
+            if status == _UNREACHABLE:
+                self._unreachable[name] = reading_of(sensor)
         except Exception:
             self._logger.exception("Cannot mark sensor %r", name)
             return
-        if status == _UNREACHABLE:
-            self._unreachable[name] = reading
-        self._updated(name, sensor, reading)
+        self._updated(name, sensor)
 
 
-def _reading_of(sensor: Any) -> Any:
+def reading_of(sensor: Any) -> Any:
     """Return the reading of a sensor, whatever made it."""
+    if isinstance(sensor, Sensor):
+        return sensor.reading
     read = getattr(sensor, "read", None)
     return read() if callable(read) else sensor.reading

@@ -21,9 +21,14 @@ from katcp.inspecting_client._sampling import (
     make_wish,
     set_requests,
 )
-from katcp.inspecting_client._sensors import SensorBook, readings_in
+from katcp.inspecting_client._sensors import (
+    ReadingArguments,
+    SensorBook,
+    reading_of,
+    readings_in,
+)
 from katcp.protocol import Message
-from katcp.sensors import Reading, Sensor
+from katcp.sensors import Sensor
 
 #: So many requests for sampling are under way at a time.
 _AT_A_TIME = 200
@@ -51,14 +56,16 @@ class SensorWatcher(ModelKeeper):
         self._reading_feeds: Feeds[ReadingFeed] = Feeds()
         katcp_client.hook_wire_inform("sensor-status", self._on_readings)
 
-    def _major(self) -> int:
-        """Return the major version whose rules apply: 4 or 5."""
+    def _on_protocol(self) -> None:
+        super()._on_protocol()
         flags = self.katcp_client.protocol_flags
-        return 5 if flags is None or flags.major >= 5 else 4
+        self._sensors.major = 5 if flags is None or flags.major >= 5 else 4
 
     def _sensor(self, name: str) -> Any:
-        factory = self.sensor_factory
-        return self._sensors.make(name, self._model.sensors[name], factory, self._major())
+        sensor = self._sensors.get(name)
+        if sensor is not None:
+            return sensor
+        return self._sensors.make(name, self._model.sensors[name], self.sensor_factory)
 
     async def _is_there(self, name: str) -> bool:
         """Tell whether the device has a sensor; ask it if need be."""
@@ -71,22 +78,26 @@ class SensorWatcher(ModelKeeper):
         self.katcp_client.hook_wire_inform("sensor-value", self._on_readings)
 
     def _on_readings(self, arguments: list[bytes]) -> None:
-        if len(arguments) != 5 or arguments[1] != b"1":
+        update: Callable[[str, bytes, bytes, bytes], None] = self._update_sensor
+        if (
+            type(self).update_sensor is not SensorWatcher.update_sensor
+            or "update_sensor" in self.__dict__
+        ):
+            update = self._call_update_sensor
+        if len(arguments) == 5 and arguments[1] == b"1":  # nearly all are like this
+            readings: Iterable[ReadingArguments] = (
+                (arguments[2], arguments[0], arguments[3], arguments[4]),
+            )
+        else:
             self._check_readings(arguments)
-            if not arguments:
-                return
-        own = type(self).update_sensor is SensorWatcher.update_sensor
-        own = own and "update_sensor" not in self.__dict__
-        for name, timestamp, status, value in readings_in(arguments):
+            readings = readings_in(arguments)
+        for name, timestamp, status, value in readings:
             try:
                 text = name.decode("utf-8")
             except UnicodeDecodeError:
                 self._logger.warning("Reading of a sensor whose name is not UTF-8: %r", name)
                 continue
-            if own:
-                self._update_sensor(text, timestamp, status, value)
-            else:
-                self._call_update_sensor(text, timestamp, status, value)
+            update(text, timestamp, status, value)
 
     def _check_readings(self, arguments: list[bytes]) -> None:
         """Log what is wrong with the number of readings."""
@@ -127,10 +138,11 @@ class SensorWatcher(ModelKeeper):
             except Exception:
                 self._logger.exception("Cannot make an object for sensor %r", name)
                 return
-        self._sensors.set_reading(sensor, timestamp, status, value, self._major())
+        self._sensors.set_reading(name, sensor, timestamp, status, value)
 
-    def _sensor_updated(self, name: str, sensor: Any, reading: Reading) -> None:
-        if self._reading_feeds:
+    def _sensor_updated(self, name: str, sensor: Any) -> None:
+        if self._reading_feeds.read:
+            reading = reading_of(sensor)
 
             def put(feed: ReadingFeed) -> None:
                 if feed.wants(name):

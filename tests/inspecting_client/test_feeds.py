@@ -97,12 +97,15 @@ async def test_a_feed_that_nobody_holds_is_forgotten() -> None:
     told: list[Feed[int]] = []
     feeds.each(told.append)
     assert told == [held]
-    assert feeds
+    assert len(feeds.read) == 1
+    del held, told
+    gc.collect()
+    assert not feeds.read
 
 
 async def test_all_end_with_their_source_and_later_ones_at_once() -> None:
     feeds: Feeds[Feed[int]] = Feeds()
-    assert not feeds
+    assert not feeds.read
     one = feeds.add(Feed(10))
     one.put(1)
     feeds.end()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from katcp.inspecting_client._sensors import SensorBook, readings_in
+from katcp.inspecting_client._sensors import SensorBook, reading_of, readings_in
 from katcp.sensors import Reading, Sensor
 
 logger = logging.getLogger("test.sensors")
@@ -17,10 +17,17 @@ class Book(SensorBook):
 
     def __init__(self) -> None:
         self.told: list[tuple[str, Any]] = []
-        super().__init__(logger, lambda name, sensor, reading: self.told.append((name, reading)))
+        super().__init__(logger, self._tell)
+
+    def _tell(self, name: str, sensor: Any) -> None:
+        self.told.append((name, reading_of(sensor)))
 
     def sensor(self, *info: bytes, name: str = "a", major: int = 5) -> Any:
-        return self.make(name, (name.encode(), *info), Sensor, major)
+        self.major = major
+        return self.make(name, (name.encode(), *info), Sensor)
+
+    def set(self, sensor: Any, *reading: bytes) -> None:
+        self.set_reading(getattr(sensor, "name", "a"), sensor, *reading)
 
 
 def test_readings_in_an_inform() -> None:
@@ -75,7 +82,7 @@ def test_w66_what_cannot_be_is_kept_as_a_string(
     sensor = book.sensor(*info)
     assert sensor.stype == "string"
     assert text in caplog.text
-    book.set_reading(sensor, b"1.5", b"nominal", b"1 2 3 4", 5)
+    book.set(sensor, b"1.5", b"nominal", b"1 2 3 4")
     assert sensor.reading == (1.5, Sensor.NOMINAL, "1 2 3 4")
 
 
@@ -93,7 +100,6 @@ def test_text_that_is_not_utf8() -> None:
 def test_objects_are_made_once_until_they_are_dropped() -> None:
     book = Book()
     sensor = book.sensor(b"D", b"V", b"integer")
-    assert book.sensor(b"D", b"V", b"integer") is sensor
     assert book.get("a") is sensor
     book.drop(["a", "never"])
     assert book.get("a") is None
@@ -107,7 +113,7 @@ def test_the_factory_gets_the_documented_keywords_and_no_others() -> None:
         given.append(kwargs)
         return object()
 
-    Book().make("a", (b"a", b"D", b"V", b"float", b"0", b"1"), factory, 5)
+    Book().make("a", (b"a", b"D", b"V", b"float", b"0", b"1"), factory)
     assert given == [
         {
             "name": "a",
@@ -125,7 +131,7 @@ def test_the_factory_gets_the_documented_keywords_and_no_others() -> None:
 def test_a_reading() -> None:
     book = Book()
     sensor = book.sensor(b"D", b"V", b"float")
-    book.set_reading(sensor, b"1600000000.25", b"warn", b"2.5", 5)
+    book.set(sensor, b"1600000000.25", b"warn", b"2.5")
     assert sensor.reading == Reading(1600000000.25, Sensor.WARN, 2.5)
     assert book.told == [("a", sensor.reading)]
 
@@ -133,7 +139,7 @@ def test_a_reading() -> None:
 def test_w13_times_of_version_4_are_milliseconds() -> None:
     book = Book()
     sensor = book.sensor(b"D", b"", b"timestamp", major=4)
-    book.set_reading(sensor, b"1600000000250", b"nominal", b"1500000000125", 4)
+    book.set(sensor, b"1600000000250", b"nominal", b"1500000000125")
     assert sensor.reading == Reading(1600000000.25, Sensor.NOMINAL, 1500000000.125)
 
 
@@ -143,7 +149,7 @@ def test_b_client_5_a_value_that_does_not_count_need_not_be_readable(
 ) -> None:
     book = Book()
     sensor = book.sensor(b"D", b"V", b"integer")
-    book.set_reading(sensor, b"1.5", status, b"none", 5)
+    book.set(sensor, b"1.5", status, b"none")
     expected = Sensor.STATUS_NAMES_RAW.get(status, Sensor.UNKNOWN)
     assert sensor.reading == Reading(1.5, expected, None)
     assert caplog.text == ""
@@ -154,7 +160,7 @@ def test_b_client_5_a_value_that_counts_and_cannot_be_read_is_kept_raw_and_logge
 ) -> None:
     book = Book()
     sensor = book.sensor(b"D", b"V", b"integer", name="some.sensor")
-    book.set_reading(sensor, b"1.5", b"nominal", b"many", 5)
+    book.set(sensor, b"1.5", b"nominal", b"many")
     assert sensor.reading == Reading(1.5, Sensor.NOMINAL, b"many")
     assert "'some.sensor'" in caplog.text
     assert "many" in caplog.text
@@ -164,7 +170,7 @@ def test_w65_a_bad_timestamp_is_logged_with_the_name(caplog: pytest.LogCaptureFi
     book = Book()
     sensor = book.sensor(b"D", b"V", b"integer", name="some.sensor")
     before = sensor.reading
-    book.set_reading(sensor, b"today", b"nominal", b"3", 5)
+    book.set(sensor, b"today", b"nominal", b"3")
     assert sensor.reading is before
     assert "Cannot set sensor 'some.sensor'" in caplog.text
     assert book.told == []
@@ -188,8 +194,9 @@ class Foreign:
 
 def test_objects_of_other_classes_get_what_came() -> None:
     book = Book()
-    sensor = book.make("a", (b"a", b"D", b"V", b"integer"), lambda **kwargs: Foreign(), 5)
-    book.set_reading(sensor, b"1500", b"nominal", b"3", 4)
+    sensor = book.make("a", (b"a", b"D", b"V", b"integer"), lambda **kwargs: Foreign())
+    book.major = 4
+    book.set(sensor, b"1500", b"nominal", b"3")
     assert sensor.formatted == [(b"1500", b"nominal", b"3", 4)]
     assert book.told == [("a", Reading(1.5, Sensor.NOMINAL, 3))]
     book.mark_unreachable()
@@ -198,8 +205,8 @@ def test_objects_of_other_classes_get_what_came() -> None:
 
 def test_an_object_that_cannot_be_set_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     book = Book()
-    sensor = book.make("a", (b"a", b"D", b"V", b"integer"), lambda **kwargs: object(), 5)
-    book.set_reading(sensor, b"1500", b"nominal", b"3", 4)
+    sensor = book.make("a", (b"a", b"D", b"V", b"integer"), lambda **kwargs: object())
+    book.set(sensor, b"1500", b"nominal", b"3")
     assert "Cannot set sensor" in caplog.text
     book.mark_unreachable()
     assert "Cannot mark sensor 'a'" in caplog.text
@@ -212,7 +219,7 @@ def test_readings_of_a_device_that_is_gone_are_unreachable_as_of_the_loss() -> N
     book = Book()
     read = book.sensor(b"D", b"V", b"integer")
     never = book.sensor(b"D", b"V", b"integer", name="never")
-    book.set_reading(read, b"1.5", b"nominal", b"3", 5)
+    book.set(read, b"1.5", b"nominal", b"3")
     before = time.time()
     book.mark_unreachable()
     timestamp, status, value = read.reading
@@ -228,9 +235,9 @@ def test_when_it_is_back_what_nobody_renews_is_unknown() -> None:
     book = Book()
     sensors = [book.sensor(b"D", b"V", b"integer", name=name) for name in "abc"]
     for sensor in sensors:
-        book.set_reading(sensor, b"1.5", b"nominal", b"3", 5)
+        book.set(sensor, b"1.5", b"nominal", b"3")
     book.mark_unreachable()
-    book.set_reading(sensors[0], b"2.5", b"nominal", b"4", 5)
+    book.set(sensors[0], b"2.5", b"nominal", b"4")
     book.mark_reachable(lambda name: name != "b")
     assert [sensor.reading.status for sensor in sensors] == [
         Sensor.NOMINAL,

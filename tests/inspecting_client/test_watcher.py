@@ -137,6 +137,14 @@ async def test_update_sensor_can_be_overridden(
         await client.until_stopped(timeout=5)
 
 
+async def test_update_sensor_of_one_client_can_be_replaced() -> None:
+    told: list[tuple[Any, ...]] = []
+    async with device() as dev, inspecting(dev) as client:
+        client.update_sensor = lambda *args: told.append(args)  # type: ignore[method-assign]
+        dev.say(b"#sensor-status 1.5 1 an.int nominal 1")
+        await until(lambda: told == [("an.int", b"1.5", b"nominal", b"1")])
+
+
 async def test_a_factory_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     def factory(**kwargs: Any) -> Any:
         raise ValueError("will not make it")

@@ -219,6 +219,7 @@ async def test_mutated_sessions(victim: Process) -> None:
             await swallow(client, b"!watchdog[987] ok\n")
 
 
+@pytest.mark.slow
 async def test_a_line_of_a_million_arguments(victim: Process) -> None:
     with highest_memory(victim) as memory:
         async with talking(victim) as client:  # type: ignore[arg-type]
@@ -232,6 +233,7 @@ async def test_a_line_of_a_million_arguments(victim: Process) -> None:
 # -- lines without an end -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_line_of_100_mb_without_an_end(victim: Process) -> None:
     chunk = b"x" * MB
     with highest_memory(victim) as memory:
@@ -455,6 +457,6 @@ async def test_hostile_expressions(victim: Process) -> None:
         # Promised are 50 ms; `re` would take years.
         assert float(reply.split(b" ")[2]) < 1
         # And those that mean no harm work.
-        lines = await client.ask(b"?sensor-list[7] /(a+)+-end$/")
+        lines = await client.ask(b"?sensor-list[7] /a+-end$/")
         assert lines[-1] == b"!sensor-list[7] ok 1"
         assert LONG_NAME.encode() in lines[-2]

@@ -368,6 +368,7 @@ async def test_differential() -> None:
         assert updates.values() == [b"1.0", b"1.51", b"2.02"]
 
 
+@pytest.mark.slow
 async def test_event_rate() -> None:
     async with serving(InLoop("127.0.0.1", 0)) as server, connected(server) as client:
         updates = Updates(client)
@@ -432,6 +433,7 @@ async def test_a_watcher_mirrors_all_sensors(place: Any) -> None:
         assert watcher.sensors["an.int"].timestamp == 1234.5
 
 
+@pytest.mark.slow
 @anywhere
 async def test_a_watcher_sees_the_interface_change(place: Any) -> None:
     async with serving(place("127.0.0.1", 0)) as server, connected(server) as client:
@@ -519,6 +521,7 @@ async def test_halt() -> None:
     assert not server.running()
 
 
+@pytest.mark.slow
 @anywhere
 async def test_a_client_comes_back_after_a_restart(place: Any) -> None:
     server = place("127.0.0.1", 0)
