@@ -31,6 +31,9 @@ from katcp.protocol import (
     to_message,
 )
 
+#: So many messages are taken while a handler is waited for. Then reading pauses, and with it
+#: goes the notice of a lost connection, so it is not done lightly.
+_BACKLOG = 10_000
 #: A katcp-python device hangs up on lines longer than this [bytes].
 LONG_LINE = 2 * 1024 * 1024
 
@@ -298,10 +301,12 @@ class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
 
     def connection_received(self, events: list[Event]) -> None:
         """Handle what came, unless a handler has to be waited for."""
-        if self._backlog is not None:
-            self._backlog.extend(events)
-        else:
+        if self._backlog is None:
             self.handle_events(iter(events))
+            return
+        self._backlog.extend(events)
+        if len(self._backlog) > _BACKLOG and self._link is not None:
+            self._link.pause_reading()
 
     def handle_events(self, events: Iterator[Event]) -> None:
         """Handle messages and errors in order; stop at a handler that wants to be waited for."""
@@ -344,8 +349,6 @@ class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
         link = self._link
         self._backlog = list(rest)
         self._handling = handling = asyncio.ensure_future(awaitable)
-        if link is not None:
-            link.pause_reading()
 
         def go_on(future: asyncio.Future[Any]) -> None:
             error = None if future.cancelled() else future.exception()

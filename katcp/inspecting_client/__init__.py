@@ -3,7 +3,8 @@
 from katcp.aio import AttrDict, ExponentialRandomBackoff, future_timeout_manager, until_any
 from katcp.compat import ensure_native_str
 from katcp.errors import SyncError
-from katcp.inspecting_client._client import InspectingClientAsync, RequestType
+from katcp.inspecting_client._client import InspectingClientAsync
+from katcp.inspecting_client._explorer import RequestType
 from katcp.inspecting_client._feeds import ChangeFeed, ReadingFeed
 from katcp.inspecting_client._hooks import _InformHookDeviceClient as _InformHookDeviceClient
 from katcp.inspecting_client._keeper import ic_logger

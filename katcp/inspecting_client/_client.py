@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from tornado.ioloop import IOLoop
 
-from katcp.aio import AsyncEvent, AttrDict, done, failed, under_way
+from katcp.aio import AsyncEvent, failed, under_way
 from katcp.errors import KatcpClientError
-from katcp.inspecting_client._agenda import EVERYTHING, Plan
+from katcp.inspecting_client._explorer import Explorer
 from katcp.inspecting_client._feeds import ChangeFeed
 from katcp.inspecting_client._hooks import _InformHookDeviceClient
-from katcp.inspecting_client._inspection import inspect
 from katcp.inspecting_client._keeper import StateCallback, ic_logger
-from katcp.inspecting_client._model import merged
 from katcp.inspecting_client._states import (
     DATA_SYNCED,
     DISCONNECTED,
@@ -25,7 +22,6 @@ from katcp.inspecting_client._states import (
     VALID_STATES,
     InspectingClientStateType,
 )
-from katcp.inspecting_client._watcher import SensorWatcher
 from katcp.protocol import Message, ProtocolFlags
 
 
@@ -86,8 +82,6 @@ class InspectingClientAsync(Explorer):
         self._enter_timeout = timeout
         self._running = False
         self._may_wait_again = False
-        # Why nobody need wait any more; None before the client is stopped.
-        self._over: KatcpClientError | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._stopped = AsyncEvent()
         self._stopped.set()
@@ -173,9 +167,9 @@ class InspectingClientAsync(Explorer):
 
     def _loop_ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
-        if error is not None and not self._stopping.is_set():
+        if error is not None:
             self._logger.error("The state loop failed", exc_info=error)
-        self._end("stopped: its state loop has ended")
+        self._end("stopped")
 
     def _client_ended(self, future: asyncio.Future[Any]) -> None:
         self._end("given up: the connection is gone and is not to be made again")
@@ -306,14 +300,6 @@ class InspectingClientAsync(Explorer):
             with the changes of all of them.
         """
         return self._change_feeds.add(ChangeFeed(limit))
-
-    def _until(
-        self, states: Iterable[InspectingClientStateType], timeout: float | None
-    ) -> asyncio.Future[Any]:
-        wanted = tuple(states)
-        if self.state in wanted or self._over is None:
-            return self._state.until_state_in(*wanted, timeout=timeout)
-        return failed(self._over, self.ioloop)
 
     def until_state(
         self, desired_state: InspectingClientStateType, timeout: float | None = None

@@ -12,6 +12,7 @@ from katcp.inspecting_client._agenda import EVERYTHING, Plan
 from katcp.inspecting_client._hooks import _InformHookDeviceClient
 from katcp.inspecting_client._inspection import inspect
 from katcp.inspecting_client._model import merged
+from katcp.inspecting_client._states import DATA_SYNCED
 from katcp.inspecting_client._watcher import SensorWatcher
 
 
@@ -48,10 +49,6 @@ class Explorer(SensorWatcher):
         super().__init__(katcp_client, initial_inspection, logger)
         self._request_objects: dict[str, Any] = {}
         self._update_on_lookup = True
-
-    def until_data_synced(self, timeout: float | None = None) -> asyncio.Future[Any]:
-        """Return a future that is done when the model is up to date."""
-        raise NotImplementedError
 
     # -- what there is ------------------------------------------------------------------
 
@@ -127,7 +124,7 @@ class Explorer(SensorWatcher):
         return under_way(self._check(name, update, "requests"), self.ioloop)
 
     async def _check(self, name: str, update: bool | None, half: str) -> bool:
-        await self.until_data_synced()
+        await self._until(DATA_SYNCED)
         if name in getattr(self._model, half):
             return True
         if not (self._update_on_lookup if update is None else update):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 from tornado.ioloop import IOLoop
@@ -21,6 +21,7 @@ from katcp.aio import (
     ExponentialRandomBackoff,
     WaitTimeout,
     call_guarded,
+    failed,
     finish_guarded,
     future_timeout_manager,
     now,
@@ -92,6 +93,8 @@ class ModelKeeper:
         # Changes of the model that the user has not been told of.
         self._unannounced: AttrDict | None = None
         self._state = AsyncState(VALID_STATES, DISCONNECTED)
+        # Why nobody need wait for a state any more; None before the client is stopped.
+        self._over: KatcpClientError | None = None
         self._callback: StateCallback | None = None
         self._change_feeds: Feeds[ChangeFeed] = Feeds()
         self._connected = AsyncEvent()
@@ -112,6 +115,15 @@ class ModelKeeper:
         """The present state."""
         state: InspectingClientStateType = self._state.state
         return state
+
+    def _until(
+        self, states: Iterable[InspectingClientStateType], timeout: float | None = None
+    ) -> asyncio.Future[Any]:
+        """Return a future that is done in one of some states, and fails if that cannot be."""
+        wanted = tuple(states)
+        if self.state in wanted or self._over is None:
+            return self._state.until_state_in(*wanted, timeout=timeout)
+        return failed(self._over, self.ioloop)
 
     # -- what moves the state at once ---------------------------------------------------
 
@@ -283,8 +295,7 @@ class ModelKeeper:
         except WaitTimeout:
             pass
         except KatcpClientError:
-            if not self._stopping.is_set():
-                raise
+            raise _Stopped from None  # the client below was stopped, or has given up
         finally:
             for future in futures:
                 future.cancel()

@@ -84,7 +84,7 @@ def _longest_name(tree: Any) -> int:
     length = 0
     for candidate in _LENGTHS:
         # Where it begins is one more choice among the lengths of its repeats.
-        if _cost(tree, candidate, choices=0 if anchored else 1)[1] > _MAX_STEPS:
+        if _cost(tree, candidate, 0 if anchored else 1, outermost=True)[1] > _MAX_STEPS:
             break
         length = candidate
     return length
@@ -120,7 +120,9 @@ def _range_sizes(tree: Any) -> Iterator[int]:
             yield from _range_sizes(part)
 
 
-def _cost(tree: Any, length: int, choices: int = 0) -> tuple[int, int]:
+def _cost(
+    tree: Any, length: int, choices: int = 0, *, outermost: bool = False
+) -> tuple[int, int]:
     """Return no less than the ways to match a beginning of `length` characters, and the steps.
 
     `choices` counts repeats of parts that can be matched in one way only. Their lengths add up to
@@ -136,10 +138,10 @@ def _cost(tree: Any, length: int, choices: int = 0) -> tuple[int, int]:
             continue  # letters in a row count as one: nearly always the first tells
         if what in (op.MAX_REPEAT, op.MIN_REPEAT, *_POSSESSIVE):
             more, work = _cost_of_repeat(argument, length)
-            if more <= length + 1 and what not in _POSSESSIVE:
-                # Nothing comes behind the last that could send it back.
-                last = position == len(tree.data) - 1 and what is op.MAX_REPEAT
-                choices += more > 1 and not last
+            if 1 < more <= length + 1 and what not in _POSSESSIVE:
+                # Nothing comes behind the very last that could send it back.
+                last = outermost and position == len(tree.data) - 1 and what is op.MAX_REPEAT
+                choices += not last
                 work = max(1, work // length)
                 before = other * math.comb(length + choices, choices)
                 more = 1

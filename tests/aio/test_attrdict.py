@@ -41,3 +41,9 @@ def test_a_default_one_makes_what_is_missing() -> None:
     d.default_factory = None
     with pytest.raises(KeyError):
         d["x"]
+
+
+def test_names_of_the_language_are_never_made() -> None:
+    d = DefaultAttrDict(list)
+    assert not hasattr(d, "__nothing__")
+    assert d == {}

@@ -139,3 +139,11 @@ async def test_until_later() -> None:
     cancelled = until_later(10)
     cancelled.cancel()
     await until_later(20)
+
+
+async def test_until_some_is_indifferent_to_what_comes_after_it_is_done() -> None:
+    one, two = make(), make()
+    some = until_some(one, two, done_at_least=1)
+    one.set_result(1)
+    two.set_result(2)
+    assert await some == [(0, 1)]

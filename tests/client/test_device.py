@@ -374,6 +374,38 @@ async def test_a_future_is_waited_for_before_the_next_message() -> None:
         assert seen == [b"1", b"2", b"3", b"4", b"5", b"6"]
 
 
+async def test_a_device_cannot_flood_a_client_that_waits_for_a_handler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("katcp.client._device._BACKLOG", 10)
+    gates: list[asyncio.Future[None]] = []
+    seen: list[bytes] = []
+
+    class Slow(DeviceClient):
+        def inform_slow(self, msg: Message) -> asyncio.Future[None]:
+            """Take a while."""
+            gates.append(asyncio.get_running_loop().create_future())
+            return gates[-1]
+
+        def inform_quick(self, msg: Message) -> None:
+            """Take no time."""
+            seen.append(msg.arguments[0])
+
+    async with Speaker(*V50) as server, connected(server, Slow) as client:
+        await client.until_protocol(timeout=5)
+        server.say(b"#slow")
+        await until(lambda: gates)
+        for number in range(100):
+            server.say(b"#quick %d" % number)
+            await asyncio.sleep(0)
+        await until(lambda: not client._link.transport.is_reading())
+        assert 10 < len(client._backlog) <= 100
+        gates[0].set_result(None)
+        await until(lambda: len(seen) == 100)
+        assert seen == [b"%d" % number for number in range(100)]
+        assert client._link.transport.is_reading()
+
+
 async def test_what_waits_for_a_handler_dies_with_its_connection() -> None:
     gates: list[asyncio.Future[None]] = []
     seen: list[bytes] = []
@@ -457,3 +489,25 @@ async def test_logging_of_a_bad_version_connect(caplog: pytest.LogCaptureFixture
             server.say(b"#version-connect katcp-protocol")
             await client.until_protocol(timeout=5)
             await until(lambda: "too few arguments" in caplog.text)
+
+
+async def test_an_answer_that_comes_too_late_for_its_connection_is_dropped() -> None:
+    gates: list[asyncio.Future[None]] = []
+
+    class Slow(DeviceClient):
+        async def request_slow(self, msg: Message) -> Message:
+            """Answer when the connection is gone."""
+            gates.append(asyncio.get_running_loop().create_future())
+            await gates[0]
+            return Message.reply("slow", "ok")
+
+    async with Speaker(*V50) as server, connected(server, Slow) as client:
+        await client.until_protocol(timeout=5)
+        server.say(b"?slow[1]")
+        await until(lambda: gates)
+        server.refuse()
+        server.cut()
+        await until(lambda: client._disconnected.is_set())
+        gates[0].set_result(None)
+        await asyncio.sleep(0.005)
+        assert server.heard == []

@@ -375,3 +375,23 @@ async def test_greetings_of_the_helper_are_what_they_should_be() -> None:
         await client.until_protocol(5)
         assert str(client.protocol_flags) == V51[0].split()[-1].decode()
         await stop(client)
+
+
+async def test_an_address_that_cannot_be_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    client = AsyncClient("127.0.0.1", 99999)
+    client.set_ioloop()
+    client.start()
+    with pytest.raises(KatcpClientError, match="given up"):
+        await client.until_connected(timeout=5)
+    assert "The client failed" in caplog.text
+    await client.until_stopped(timeout=5)
+
+
+async def test_a_loop_that_does_not_run_is_noticed() -> None:
+    loop = IOLoop(make_current=False)
+    client = DeviceClient("127.0.0.1", 1)
+    client.set_ioloop(loop)
+    started = asyncio.get_running_loop().run_in_executor(None, client.start, 0.01)
+    with pytest.raises(RuntimeError, match="did not run within"):
+        await started
+    loop.close()

@@ -141,6 +141,16 @@ def test_w48_a_late_reply_is_not_credited_to_the_next_request() -> None:
     assert table.reply(b"ask", None) is two
 
 
+def test_several_late_replies_are_skipped_one_by_one() -> None:
+    table = PendingTable()
+    requests = [make(now=number, timeout=5) for number in range(3)]
+    for number, pending in enumerate(requests[:2]):
+        table.add(pending)
+        table.expire(number + 5)
+    table.add(requests[2])
+    assert [table.reply(b"ask", None) for _ in range(3)] == [None, None, requests[2]]
+
+
 def test_one_that_was_never_sent_leaves_no_reply_to_skip() -> None:
     table = PendingTable()
     sent, waiting = make(timeout=10), make(timeout=5)

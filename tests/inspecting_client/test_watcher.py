@@ -10,7 +10,7 @@ import pytest
 from katcp.client import Message
 from katcp.inspecting_client import InspectingClientAsync
 from katcp.sensors import Reading, Sensor
-from tests.helpers.inspecting import inspecting, make
+from tests.helpers.inspecting import Told, inspecting, make
 from tests.helpers.scripted import V4, V50, V51, Device, Session, until
 
 SENSORS = {
@@ -332,6 +332,29 @@ async def test_a_wish_for_a_sensor_that_is_not_there() -> None:
         assert reply is not None
         assert reply.reply_ok()
         assert [line.split(b"]")[1] for line in dev.heard] == [b" late", b" late event"]
+
+
+async def test_a_sensor_that_cannot_be_looked_for(caplog: pytest.LogCaptureFixture) -> None:
+    async with device() as dev, inspecting(dev) as client:
+        dev.answers["sensor-list"] = lambda session, message: [b"! fail Not\\_now."]
+        assert await client.set_sampling("late", "event") is None
+        assert "Cannot look for sensor 'late'" in caplog.text
+        del dev.answers["sensor-list"]
+        dev.sensors["late"] = "Late. V integer"
+        dev.say(b"#interface-changed sensor late added")
+        await until(lambda: "late" in client._wishes.in_force)
+
+
+async def test_what_was_found_for_sampling_is_announced_with_the_next_changes() -> None:
+    told = Told()
+    async with device() as dev, inspecting(dev, told) as client:
+        dev.sensors["quiet"] = "Quiet. V integer"
+        assert await client.set_sampling("quiet", "event") is not None
+        assert len(told.changes) == 1
+        dev.say(b"#interface-changed")
+        await client.until_not_synced(timeout=5)
+        await client.until_synced(timeout=5)
+        assert told.changes[1] == {"sensors": {"added": {"quiet"}, "removed": set()}}
 
 
 async def test_rate_strategies_of_a_version_4_device() -> None:
