@@ -276,9 +276,9 @@ class AskingClient(DeviceClient):
 
     # -- the connection -----------------------------------------------------------------
 
-    def protocol_known(self) -> None:
+    def protocol_known(self, revised: bool) -> None:
         """Send the requests that waited for this."""
-        super().protocol_known()
+        super().protocol_known(revised)
         link = self._link
         self._quick_link = link if self._server_supports_ids else None
         if link is None:

@@ -158,12 +158,13 @@ class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
         flags = negotiation.flags
         if flags is None or flags is self._flags:
             return
+        revised = self._flags is not None
         self._flags = flags
         self._server_supports_ids = flags.message_ids
         if self.reconnect_backoff is not None:
             self.reconnect_backoff.success()
         self._received_protocol_info.set()
-        self.protocol_known()
+        self.protocol_known(revised)
 
     def _negotiation_time(self) -> None:
         negotiation, link = self._negotiation, self._link
@@ -172,8 +173,14 @@ class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
             now = max(link.pump.loop.time(), negotiation.wake_at or 0.0)
             self._negotiated(negotiation.tick(now))
 
-    def protocol_known(self) -> None:
-        """Take note that it is known what the device speaks (for subclasses)."""
+    def protocol_known(self, revised: bool) -> None:
+        """Take note that it is known what the device speaks (for subclasses).
+
+        Parameters
+        ----------
+        revised : bool
+            Whether something else was believed before on this connection.
+        """
 
     def inform_version_connect(self, msg: Message) -> None:
         """Take the version of the protocol, or of another part of the device."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from tornado.ioloop import IOLoop
 
-from katcp.aio import AsyncEvent, failed, under_way
+from katcp.aio import AsyncEvent, WaitTimeout, failed, under_way
 from katcp.errors import KatcpClientError
 from katcp.inspecting_client._explorer import Explorer
 from katcp.inspecting_client._feeds import ChangeFeed
@@ -73,12 +73,14 @@ class InspectingClientAsync(Explorer):
         heartbeat: float | None = 10.0,
         timeout: float | None = None,
     ) -> None:
+        # What a factory put in its place may want to know.
+        self._logger = logger
+        self.ioloop = ioloop
         client = self.inform_hook_client_factory(
             host, port, auto_reconnect=auto_reconnect, logger=logger
         )
         client.heartbeat = heartbeat
         super().__init__(client, initial_inspection, logger)
-        self.ioloop = ioloop
         self._enter_timeout = timeout
         self._running = False
         self._may_wait_again = False
@@ -161,9 +163,12 @@ class InspectingClientAsync(Explorer):
     async def _until_tcp(self, timeout: float | None) -> None:
         if timeout is None:
             return
-        self._may_wait_again = True
-        await self.katcp_client.until_connected(timeout)
         self._may_wait_again = False
+        try:
+            await self.katcp_client.until_connected(timeout)
+        except WaitTimeout:
+            self._may_wait_again = True
+            raise
 
     def _loop_ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

@@ -11,8 +11,9 @@ from katcp.protocol import Message
 class _InformHookDeviceClient(AsyncClient):
     """An `AsyncClient` with hooks, for those who build something on it."""
 
-    #: Called when it has become known, or known better, what the device speaks.
-    on_protocol: Callable[[], object] | None = None
+    #: Called when it has become known what the device speaks, with whether something else was
+    #: believed before on this connection.
+    on_protocol: Callable[[bool], object] | None = None
 
     def hook_inform(self, inform_name: str, callback: Callable[[Message], object]) -> None:
         """Have ``callback(message)`` called for each inform of that name, before all else.
@@ -24,8 +25,8 @@ class _InformHookDeviceClient(AsyncClient):
         if callback not in hooks:
             hooks.append(callback)
 
-    def protocol_known(self) -> None:
+    def protocol_known(self, revised: bool) -> None:
         """Tell who wants to know."""
-        super().protocol_known()
+        super().protocol_known(revised)
         if self.on_protocol is not None:
-            self.on_protocol()
+            self.on_protocol(revised)

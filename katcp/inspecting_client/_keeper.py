@@ -102,9 +102,8 @@ class ModelKeeper:
         self._disconnected.set()
         self._interface_changed = AsyncEvent()
         self._stopping = AsyncEvent()
-        # Number of the connection, and of the last one whose protocol is known.
+        # Number of the connection.
         self._session = 0
-        self._session_of_protocol = 0
         katcp_client.notify_connected = self._on_connection  # type: ignore[method-assign]
         katcp_client.on_protocol = self._on_protocol
         katcp_client.hook_wire_inform("interface-changed", self._on_interface_changed)
@@ -142,11 +141,10 @@ class ModelKeeper:
             self._enter(DISCONNECTED)
             self._connection_lost()
 
-    def _on_protocol(self) -> None:
-        if self._session_of_protocol == self._session:
+    def _on_protocol(self, revised: bool) -> None:
+        if revised:
             # What has been inspected so far was understood by the rules of another version.
             self._out_of_step(())
-        self._session_of_protocol = self._session
 
     def _on_interface_changed(self, arguments: list[bytes]) -> None:
         self._out_of_step(arguments)

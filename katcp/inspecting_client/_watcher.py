@@ -56,8 +56,8 @@ class SensorWatcher(ModelKeeper):
         self._reading_feeds: Feeds[ReadingFeed] = Feeds()
         katcp_client.hook_wire_inform("sensor-status", self._on_readings)
 
-    def _on_protocol(self) -> None:
-        super()._on_protocol()
+    def _on_protocol(self, revised: bool) -> None:
+        super()._on_protocol(revised)
         flags = self.katcp_client.protocol_flags
         self._sensors.major = 5 if flags is None or flags.major >= 5 else 4
 

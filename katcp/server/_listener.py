@@ -241,7 +241,12 @@ class KATCPServer:
             done = ThreadsafeFuture()
             done.set_result(None)
             return done
-        if self._stopping is None and not self.in_ioloop_thread():
+        if self.asyncio_loop.is_closed():  # by others: nothing can be said to clients any more
+            self._close_sockets()
+            self.connections.clear()
+            self._running.clear()
+            self._stopped.set()
+        elif self._stopping is None and not self.in_ioloop_thread():
             self._running.wait(timeout)
         return self._ioloop_manager.stop(timeout, self._shut_down)
 

@@ -24,7 +24,7 @@ else:
     import sre_parse as reader
 
 #: Bound of the steps that `re` may take for one name; measured, some milliseconds.
-_MAX_STEPS = 20_000_000
+_MAX_STEPS = 10_000_000
 #: Members of character ranges above which compiling would take `re` long.
 _MAX_RANGES = 5_000
 #: A number of ways that is as good as infinite.

@@ -138,6 +138,20 @@ async def test_w59_connecting_may_take_longer_and_be_waited_for_again() -> None:
         await client.until_stopped(timeout=5)
 
 
+async def test_connecting_twice_at_once() -> None:
+    async with device() as dev:
+        dev.refuse()
+        client = make(dev)
+        first = client.connect(timeout=5)
+        await asyncio.sleep(0.005)
+        with pytest.raises(RuntimeError, match="started already"):
+            client.connect(timeout=5)
+        await dev.listen()
+        await first
+        client.stop()
+        await client.until_stopped(timeout=5)
+
+
 async def test_connecting_without_a_timeout_does_not_wait() -> None:
     async with device() as dev:
         dev.refuse()
@@ -425,6 +439,18 @@ async def test_a_preset_protocol() -> None:
         await client.connect(timeout=5)
         await client.until_synced(timeout=5)
         assert dev.heard == [b"?help", b"?sensor-list"]
+        client.stop()
+        await client.until_stopped(timeout=5)
+
+
+async def test_a_preset_protocol_and_no_inspection_at_first() -> None:
+    async with device(greeting=V51) as dev:
+        client = make(dev, initial_inspection=False)
+        client.preset_protocol_flags(ProtocolFlags(5, 1, "MIBT"))
+        await client.connect(timeout=5)
+        await client.until_synced(timeout=5)
+        await client.simple_request("watchdog")
+        assert dev.heard == [b"?watchdog[1]"]
         client.stop()
         await client.until_stopped(timeout=5)
 

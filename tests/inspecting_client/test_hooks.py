@@ -54,11 +54,11 @@ async def test_who_wants_to_know_the_protocol_is_told() -> None:
     async with Speaker() as server:
         client = _InformHookDeviceClient(server.host, server.port, greeting_timeout=0.01)
         client.set_ioloop()
-        client.on_protocol = lambda: told.append(str(client.protocol_flags))
+        client.on_protocol = lambda revised: told.append(f"{client.protocol_flags} {revised}")
         client.start()
         await client.until_protocol(timeout=5)
         server.say(*V50)
         await until(lambda: len(told) == 2)
-        assert told == ["4.0", "5.0-IM"]
+        assert told == ["4.0 False", "5.0-IM True"]
         client.stop()
         await client.until_stopped()

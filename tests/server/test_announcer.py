@@ -136,6 +136,7 @@ def extra(req: Any, msg: Message) -> Any:
     return req.make_reply("ok", "extra")
 
 
+@pytest.mark.slow
 async def test_a_device_announces_its_changes() -> None:
     async with serving(Device("127.0.0.1", 0)) as server, talking(server) as client:
         server.add_sensor(Sensor.integer("a.b", "New."))

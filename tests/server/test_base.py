@@ -40,23 +40,6 @@ async def test_a_server_without_sensors_and_greeting(managed: bool) -> None:
             assert await client.ask(b"?help") == [b"!help invalid Unknown\\_request."]
 
 
-def test_the_handler_thread_needs_a_threadsafe_server() -> None:
-    server = Base("127.0.0.1", 0)
-    assert server.has_handler_thread
-    with pytest.raises(AssertionError, match="thread_safe"):
-        server.set_concurrency_options(thread_safe=False, handler_thread=True)
-    server.set_concurrency_options(thread_safe=False, handler_thread=False)
-    assert not server.has_handler_thread
-
-
-def test_tb_limit() -> None:
-    assert Base("127.0.0.1", 0).tb_limit == 20
-    server = Base("127.0.0.1", 0, 3)
-    assert server.tb_limit == 3
-    server.tb_limit = 0
-    assert server.tb_limit == 0
-
-
 async def test_tb_limit_zero_is_one_line() -> None:
     class Device(Bare):
         def request_boom(self, req: Any, msg: Message) -> Any:

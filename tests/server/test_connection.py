@@ -267,6 +267,7 @@ async def test_long_messages_that_wait_are_bounded_by_their_length() -> None:
         assert not connection._waiting_paused
 
 
+@pytest.mark.slow
 async def test_a_slow_client_is_not_served_ahead_of_its_reading() -> None:
     async with serving(Busy("127.0.0.1", 0)) as server:
         client = await small_client(server)
@@ -354,6 +355,7 @@ async def test_a_client_that_takes_nothing_is_dropped_after_a_while() -> None:
         await still_serves(server)
 
 
+@pytest.mark.slow
 async def test_a_client_that_takes_a_little_now_and_then_stays() -> None:
     server = Talkative("127.0.0.1", 0, stall_timeout=0.25)
     async with serving(server):

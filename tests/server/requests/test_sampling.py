@@ -222,6 +222,7 @@ def all_names(server: Any) -> bytes:
     return b",".join(sensor.name.encode() for sensor in server.get_sensors())
 
 
+@pytest.mark.slow
 async def test_thousands_at_once() -> None:
     async with serving(Many("127.0.0.1", 0)) as server, talking(server) as client:
         names = all_names(server)

@@ -146,6 +146,7 @@ class Many(AsyncDeviceServer):
             self.add_sensor(Sensor.integer(f"group{i % 7}.sensor{i:06d}", "A number. " * 10))
 
 
+@pytest.mark.slow
 async def test_long_lists_let_others_have_their_turn() -> None:
     async with (
         serving(Many("127.0.0.1", 0)) as server,
@@ -162,6 +163,7 @@ async def test_long_lists_let_others_have_their_turn() -> None:
             assert await other.ask(b"?watchdog") == [b"!watchdog ok"]
 
 
+@pytest.mark.slow
 async def test_a_long_list_waits_for_a_slow_reader() -> None:
     async with serving(Many("127.0.0.1", 0, max_backlog=400_000)) as server:
         client = await small_client(server)
@@ -175,6 +177,7 @@ async def test_a_long_list_waits_for_a_slow_reader() -> None:
         await client.close()
 
 
+@pytest.mark.slow
 async def test_many_requests_for_lists_at_once_do_not_count_as_slowness() -> None:
     class Some(Many):
         count = 900
@@ -188,6 +191,7 @@ async def test_many_requests_for_lists_at_once_do_not_count_as_slowness() -> Non
         await client.close()
 
 
+@pytest.mark.slow
 async def test_informs_of_any_length() -> None:
     class Wordy(Many):
         def setup_sensors(self) -> None:
