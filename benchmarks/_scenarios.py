@@ -66,7 +66,7 @@ class Scenario:
 
 
 def _pipeline(
-    request: str, reply: str, connections: int, outstanding: int, goal: float
+    request: str, reply: str, connections: int, outstanding: int, goal: float | None
 ) -> Scenario:
     name = request.split()[0]
     several = f"{connections} connections, " if connections > 1 else ""
@@ -133,6 +133,7 @@ SCENARIOS = (
     _pipeline("watchdog", "ok", 50, 1, 2.3),
     _pipeline("watchdog", "ok", 50, 16, 10),
     _pipeline("add 1 2", "ok 3", 1, 256, 9.7),
+    _pipeline("add-async 1 2", "ok 3", 1, 256, None),
     _listing("sensor-list", 1000, 100),
     _listing("sensor-list", 10000, 33),
     _listing("sensor-value", 1000, 30),

@@ -44,6 +44,10 @@ class Device(aiokatcp.DeviceServer):
         """Add two integers."""
         return x + y
 
+    async def request_add_async(self, ctx: aiokatcp.RequestContext, x: int, y: int) -> int:
+        """Add two integers, in a coroutine."""
+        return x + y
+
     async def request_touch(self, ctx: aiokatcp.RequestContext) -> None:
         """Give every sensor a fresh value."""
         self.value = next_value(self.value)

@@ -41,8 +41,12 @@ class Device(AsyncDeviceServer):
             self.add_sensor(sensor)
             self.devices.append(sensor)
 
-    async def request_add(self, req: ClientRequestConnection, x: int, y: int) -> int:
+    def request_add(self, req: ClientRequestConnection, x: int, y: int) -> int:
         """Add two integers."""
+        return x + y
+
+    async def request_add_async(self, req: ClientRequestConnection, x: int, y: int) -> int:
+        """Add two integers, in a coroutine."""
         return x + y
 
     async def request_touch(self, req: ClientRequestConnection) -> None:
