@@ -18,12 +18,7 @@ from katcp.protocol import (
     WireMessage,
     to_message,
 )
-from katcp.server._connection import (
-    SENT,
-    ClientConnection,
-    ClientRequestConnection,
-    Sent,
-)
+from katcp.server._connection import ClientConnection
 from katcp.server._dispatch import (
     Entry,
     error_of,
@@ -34,6 +29,7 @@ from katcp.server._dispatch import (
     signature_of,
 )
 from katcp.server._log import log_inform
+from katcp.server._request import SENT, ClientRequestConnection, Sent
 from katcp.server._running import RunningServer
 
 #: Longest complaint about a bad line [characters].

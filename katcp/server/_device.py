@@ -13,8 +13,9 @@ from katcp.protocol import INTERFACE_CHANGED_KATCP_MAJOR, Message, escape
 from katcp.sampling import SamplingTable
 from katcp.sensors import PERIOD_FLOOR, Sensor
 from katcp.server._announcer import InterfaceAnnouncer
-from katcp.server._connection import SENT, ClientConnection, Sent
+from katcp.server._connection import ClientConnection
 from katcp.server._log import DeviceLogger
+from katcp.server._request import SENT, Sent
 from katcp.server._requests import (
     BasicRequests,
     LifecycleRequests,

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from katcp.errors import AsyncReply, FailReply, InvalidReply
 from katcp.kattypes import TypedSignature
 from katcp.protocol import Message, WireMessage, format_argument
-from katcp.server._connection import ClientConnection, ClientRequestConnection, Sent
+from katcp.server._connection import ClientConnection
+from katcp.server._request import ClientRequestConnection, Sent
 
 if TYPE_CHECKING:
     from katcp.server._base import DeviceServerBase

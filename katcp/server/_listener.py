@@ -15,8 +15,9 @@ from tornado.ioloop import IOLoop
 from katcp.errors import KatcpSyntaxError
 from katcp.ioloop_manager import IOLoopManager, ThreadsafeFuture
 from katcp.protocol import DEFAULT_MAX_LINE, Message, WireMessage, escape
-from katcp.server._connection import SENT, ClientConnection, Sent
+from katcp.server._connection import ClientConnection
 from katcp.server._dispatch import error_of
+from katcp.server._request import SENT, Sent
 from katcp.transport import Pump, bind_sockets
 
 log = logging.getLogger("katcp.server")

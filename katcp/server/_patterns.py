@@ -120,9 +120,7 @@ def _range_sizes(tree: Any) -> Iterator[int]:
             yield from _range_sizes(part)
 
 
-def _cost(
-    tree: Any, length: int, choices: int = 0, *, outermost: bool = False
-) -> tuple[int, int]:
+def _cost(tree: Any, length: int, choices: int = 0, *, outermost: bool = False) -> tuple[int, int]:
     """Return no less than the ways to match a beginning of `length` characters, and the steps.
 
     `choices` counts repeats of parts that can be matched in one way only. Their lengths add up to

@@ -39,7 +39,8 @@ async def run_script(
         lost.add_done_callback(lambda _: lines.put(""))
         try:
             while (line := await lines.next()) is not None:
-                if not lost.done():
+                # The loss is known at once, the end of the task that waits for it a turn later.
+                if not lost.done() and asker.client.is_connected():
                     status = await session.do(line) or status
                 elif line.strip() or not await lines.ended(_END):
                     raise NoConnection(asker.lost_text())

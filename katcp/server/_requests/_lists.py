@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from katcp.protocol import Message, MessageParser
-from katcp.server._connection import ClientConnection, ClientRequestConnection
+from katcp.server._connection import ClientConnection
+from katcp.server._request import ClientRequestConnection
 
 #: Informs, and bytes, that are written without giving others a turn in between.
 CHUNK = 1000
