@@ -18,7 +18,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from katcp.sensors._reading import Reading
 from katcp.sensors._sensor import Sensor
@@ -220,9 +220,6 @@ class Sampler:
 
     __slots__ = ("last", "plan", "wake_at")
 
-    #: Whether new readings are offered at all.
-    observes: ClassVar[bool] = False
-
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.last: Any = None
@@ -245,7 +242,6 @@ class AutoSampler(Sampler):
     """``auto``: every reading."""
 
     __slots__ = ()
-    observes = True
 
     def offer(self, now: float, reading: Reading) -> bool:
         """Tell whether a new reading is to be sent at once: always."""
@@ -256,7 +252,6 @@ class EventSampler(Sampler):
     """``event``: when value or status differ from the last report."""
 
     __slots__ = ()
-    observes = True
 
     def offer(self, now: float, reading: Reading) -> bool:
         """Tell whether a new reading is to be sent at once."""
@@ -267,7 +262,6 @@ class DifferentialSampler(Sampler):
     """``differential``: when the value differs by more than the threshold, or the status."""
 
     __slots__ = ()
-    observes = True
 
     def offer(self, now: float, reading: Reading) -> bool:
         """Tell whether a new reading is to be sent at once."""
@@ -282,7 +276,6 @@ class EventRateSampler(Sampler):
     """
 
     __slots__ = ("last_time",)
-    observes = True
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)

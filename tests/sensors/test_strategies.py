@@ -273,7 +273,6 @@ def test_a_plan_cannot_be_changed() -> None:
 def test_the_plan_of_a_client_that_has_set_none() -> None:
     assert parse("none") == NONE
     sampler = NONE.sampler()
-    assert not sampler.observes
     assert sampler.wake_at == NEVER
     assert not sampler.offer(1.0, Reading(1.0, NOMINAL, 1))
     assert not sampler.wake(1e9)
@@ -384,7 +383,7 @@ def run(timeline: Timeline) -> list[timelines.Sent]:
     for when, value, status in timeline.sets:
         wake_until(math.nextafter(when, 0))
         present = reading(value, status, when)
-        if sampler.observes and sampler.offer(when, present):
+        if sampler.offer(when, present):
             send(when)
         # A change that falls together with a wake-up time is made first.
         wake_until(when)
@@ -439,7 +438,7 @@ def test_ticks_lie_on_a_grid_from_the_first_report() -> None:
     sampler = parse("period 0.5").sampler()
     sampler.sent(10.0, reading(1))
     assert sampler.wake_at == 10.5
-    assert not sampler.observes
+    assert not sampler.offer(10.2, reading(2))
     assert not sampler.wake(10.4)
     assert sampler.wake(10.5)
     sampler.sent(10.6, reading(1))  # a little late
