@@ -3,6 +3,8 @@
 Nothing inside the package imports this module.
 """
 
+import logging
+
 from katcp.aio import (
     AsyncCallbackEvent,
     AsyncEvent,
@@ -31,6 +33,7 @@ from katcp.errors import (
     KatcpVersionError,
 )
 from katcp.handlers import DeviceMetaclass, DeviceServerMetaclass, convert_method_name
+from katcp.kattypes import Address, Bool, Discrete, Float, Int, Lru, Str, Timestamp
 from katcp.protocol import (
     DEFAULT_KATCP_MAJOR,
     FLOAT_TS_KATCP_MAJOR,
@@ -47,6 +50,9 @@ from katcp.protocol import (
 )
 from katcp.sensors import Reading, Sensor
 
+#: The logger of messages, flags and sensors.
+logger = logging.getLogger("katcp.core")
+
 __all__ = [
     "DEFAULT_KATCP_MAJOR",
     "FLOAT_TS_KATCP_MAJOR",
@@ -56,15 +62,20 @@ __all__ = [
     "SEC_TO_MS_FAC",
     "SEC_TS_KATCP_MAJOR",
     "VERSION_CONNECT_KATCP_MAJOR",
+    "Address",
     "AsyncCallbackEvent",
     "AsyncEvent",
     "AsyncReply",
     "AsyncState",
     "AttrDict",
+    "Bool",
     "DefaultAttrDict",
     "DeviceMetaclass",
     "DeviceServerMetaclass",
+    "Discrete",
     "FailReply",
+    "Float",
+    "Int",
     "KatcpClientDisconnected",
     "KatcpClientError",
     "KatcpDeviceError",
@@ -72,11 +83,14 @@ __all__ = [
     "KatcpTypeError",
     "KatcpVersionError",
     "LatencyTimer",
+    "Lru",
     "Message",
     "MessageParser",
     "ProtocolFlags",
     "Reading",
     "Sensor",
+    "Str",
+    "Timestamp",
     "byte_chars",
     "convert_method_name",
     "encode_utf8_with_error_log",
@@ -87,6 +101,7 @@ __all__ = [
     "is_text",
     "log_coroutine_exceptions",
     "log_future_exceptions",
+    "logger",
     "steal_docstring_from",
     "until_any",
     "until_later",

@@ -36,8 +36,18 @@ def test_a_door_can_be_the_first_import(door: str) -> None:
 def test_import_katcp_brings_the_submodules_along() -> None:
     code = (
         "import katcp; "
-        "katcp.client, katcp.compat, katcp.core, katcp.inspecting_client, "
-        "katcp.ioloop_manager, katcp.kattypes, katcp.sampling, katcp.server"
+        "katcp.client, katcp.compat, katcp.core, katcp.inspecting_client, katcp.ioloop_manager, "
+        "katcp.kattypes, katcp.object_proxies, katcp.resource, katcp.resource_client, "
+        "katcp.sampling, katcp.sensortree, katcp.server"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_everything_may_be_imported_with_an_asterisk() -> None:
+    code = (
+        "from katcp import *; "
+        "Sensor, Message, DeviceServer, BlockingClient, KATCPClientResource, BooleanSensorTree, "
+        "client, core, kattypes.Int, resource_client, server.BASE_REQUESTS"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 

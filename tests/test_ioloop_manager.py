@@ -34,6 +34,7 @@ def test_a_managed_loop_runs_in_a_thread_of_its_own() -> None:
 
 def test_starting_twice_is_an_error() -> None:
     manager = IOLoopManager()
+    manager.get_ioloop()
     manager.start(timeout=10)
     with pytest.raises(RuntimeError, match="already running"):
         manager.start()
@@ -45,8 +46,8 @@ def test_it_can_be_started_again_and_again() -> None:
     manager = IOLoopManager()
     loops = []
     for wait in (True, False, True):
-        manager.start(timeout=10)
         loops.append(manager.get_ioloop())
+        manager.start(timeout=10)
         manager.stop().result(10)
         # Even without waiting for the thread of the last time to end.
         if wait:
@@ -57,8 +58,8 @@ def test_it_can_be_started_again_and_again() -> None:
 
 def test_stop_awaits_a_callback_in_the_loop() -> None:
     manager = IOLoopManager()
-    manager.start(timeout=10)
     loop = manager.get_ioloop()
+    manager.start(timeout=10)
 
     async def finish() -> Any:
         await asyncio.sleep(0.01)
@@ -70,11 +71,13 @@ def test_stop_awaits_a_callback_in_the_loop() -> None:
 
 def test_a_plain_callback_and_one_that_fails() -> None:
     manager = IOLoopManager()
+    manager.get_ioloop()
     manager.start(timeout=10)
     called: list[str] = []
     assert manager.stop(callback=lambda: called.append("plain")).result(10) is None
     assert called == ["plain"]
     manager.join(10)
+    manager.get_ioloop()
     manager.start(timeout=10)
 
     async def fail() -> None:
@@ -87,6 +90,7 @@ def test_a_plain_callback_and_one_that_fails() -> None:
 
 def test_a_second_stop_waits_for_the_first() -> None:
     manager = IOLoopManager()
+    manager.get_ioloop()
     manager.start(timeout=10)
     ended = threading.Event()
     calls: list[int] = []
@@ -110,6 +114,7 @@ def test_a_second_stop_waits_for_the_first() -> None:
 
 def test_stop_from_within_the_loop() -> None:
     manager = IOLoopManager()
+    manager.get_ioloop()
     manager.start(timeout=10)
     stopped: concurrent.futures.Future[Any] = concurrent.futures.Future()
     manager.get_ioloop().add_callback(lambda: stopped.set_result(manager.stop()))
@@ -119,6 +124,7 @@ def test_stop_from_within_the_loop() -> None:
 
 def test_what_still_runs_at_the_end_is_cancelled() -> None:
     manager = IOLoopManager()
+    manager.get_ioloop()
     manager.start(timeout=10)
     ended: list[str] = []
 
@@ -144,8 +150,8 @@ def test_what_still_runs_at_the_end_is_cancelled() -> None:
 
 def test_a_loop_that_ends_by_itself_does_not_leave_stop_waiting() -> None:
     manager = IOLoopManager()
-    manager.start(timeout=10)
     loop = manager.get_ioloop()
+    manager.start(timeout=10)
     stopped: concurrent.futures.Future[Any] = concurrent.futures.Future()
 
     async def never() -> None:
@@ -170,9 +176,16 @@ def test_not_started_there_is_nothing_to_stop() -> None:
     loop.close()
 
 
-def test_the_thread_may_be_a_daemon() -> None:
+@pytest.mark.parametrize("old_style", [True, False])
+def test_the_thread_may_be_a_daemon(old_style: bool) -> None:
     manager = IOLoopManager()
-    manager.setDaemon(True)
+    assert not manager.daemon
+    if old_style:
+        manager.setDaemon(True)
+    else:
+        manager.daemon = True
+    assert manager.daemon
+    manager.get_ioloop()
     manager.start(timeout=10)
     assert manager._thread is not None
     assert manager._thread.daemon
@@ -182,7 +195,7 @@ def test_the_thread_may_be_a_daemon() -> None:
 
 async def test_an_unmanaged_loop_is_left_running() -> None:
     manager = IOLoopManager()
-    manager.set_ioloop()
+    manager.set_ioloop(None, managed=False)
     assert not manager.managed
     assert manager.get_ioloop() is IOLoop.current()
     manager.start()
@@ -193,19 +206,41 @@ async def test_an_unmanaged_loop_is_left_running() -> None:
     assert called == [1, 2]
     manager.join(10)
     with pytest.raises(RuntimeError, match="already set"):
-        manager.set_ioloop()
+        manager.set_ioloop(None)
 
 
 def test_a_loop_may_be_set_and_managed() -> None:
     manager = IOLoopManager(managed_default=False)
-    with pytest.raises(RuntimeError, match="No IOLoop was set"):
-        manager.get_ioloop()
     loop = IOLoop(make_current=False)
     manager.set_ioloop(loop, managed=True)
+    assert manager.managed
     assert manager.get_ioloop() is loop
     manager.start(timeout=10)
     manager.stop().result(10)
     manager.join(10)
+
+
+def test_a_loop_that_is_set_is_managed_as_the_manager_was_made() -> None:
+    for managed in (True, False):
+        manager = IOLoopManager(managed_default=managed)
+        loop = IOLoop(make_current=False)
+        manager.set_ioloop(loop)
+        assert manager.managed is managed
+        loop.close()
+
+
+async def test_without_a_managed_loop_it_is_the_current_one() -> None:
+    manager = IOLoopManager(managed_default=False)
+    assert manager.get_ioloop() is IOLoop.current()
+    assert not manager.managed
+
+
+def test_without_a_loop_there_is_nothing_to_start() -> None:
+    for managed in (True, False):
+        manager = IOLoopManager(managed_default=managed)
+        with pytest.raises(RuntimeError, match="get_ioloop"):
+            manager.start()
+        manager.join(10)
 
 
 def test_of_a_closed_loop_there_is_nothing_to_stop() -> None:

@@ -6,6 +6,10 @@ from collections import defaultdict
 from typing import Any
 
 
+def _no_attribute(owner: object, name: str) -> AttributeError:
+    return AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}")
+
+
 class AttrDict(dict[str, Any]):
     """A `dict` whose keys can be read, set and deleted as attributes.
 
@@ -17,7 +21,7 @@ class AttrDict(dict[str, Any]):
         try:
             return self[name]
         except KeyError:
-            raise AttributeError(name) from None
+            raise _no_attribute(self, name) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         self[name] = value
@@ -26,7 +30,7 @@ class AttrDict(dict[str, Any]):
         try:
             del self[name]
         except KeyError:
-            raise AttributeError(name) from None
+            raise _no_attribute(self, name) from None
 
 
 class DefaultAttrDict(defaultdict[str, Any]):
@@ -35,7 +39,7 @@ class DefaultAttrDict(defaultdict[str, Any]):
     def __getattr__(self, name: str) -> Any:
         # Names with underscores belong to Python (copying, pickling): never make those.
         if name.startswith("__"):
-            raise AttributeError(name)
+            raise _no_attribute(self, name)
         return self[name]
 
     def __setattr__(self, name: str, value: Any) -> None:

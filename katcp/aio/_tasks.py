@@ -36,10 +36,10 @@ def _look(future: asyncio.Future[Any]) -> None:
 
 def log_future_exceptions(
     logger: logging.Logger,
-    future: asyncio.Future[Any],
+    f: asyncio.Future[Any],
     ignore: tuple[type[BaseException], ...] = (),
 ) -> None:
-    """Have the exception of `future`, if there will be one, logged with its traceback."""
+    """Have the exception of the future `f`, if there will be one, logged with its traceback."""
 
     def look(done: asyncio.Future[Any]) -> None:
         if done.cancelled():
@@ -48,18 +48,18 @@ def log_future_exceptions(
         if error is not None and not isinstance(error, ignore):
             logger.error("Exception in a future nobody waits for", exc_info=error)
 
-    future.add_done_callback(look)
+    f.add_done_callback(look)
 
 
-def log_coroutine_exceptions(method: _F) -> _F:
+def log_coroutine_exceptions(coro: _F) -> _F:
     """Decorate a coroutine method so that what it raises is logged to ``self._logger`` too."""
 
-    @functools.wraps(method)
+    @functools.wraps(coro)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
-            result = method(self, *args, **kwargs)
+            result = coro(self, *args, **kwargs)
         except Exception:
-            self._logger.exception("Exception in %s", method.__name__)
+            self._logger.exception("Exception in %s", coro.__name__)
             raise
         if inspect.isawaitable(result):
             result = asyncio.ensure_future(result)

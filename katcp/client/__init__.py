@@ -2,8 +2,13 @@
 
 from katcp.aio import AsyncEvent, LatencyTimer, until_later
 from katcp.client._asynchronous import AsyncClient
+from katcp.client._callback import BlockingClient, CallbackClient
+from katcp.client._check import request_check
 from katcp.client._device import DeviceClient
-from katcp.client._life import address_to_string, log
+from katcp.client._life import log
+from katcp.client._states import address_to_string
+from katcp.client._threads import make_threadsafe, make_threadsafe_blocking
+from katcp.compat import ensure_native_str
 from katcp.errors import KatcpClientDisconnected, KatcpClientError, KatcpVersionError
 from katcp.handlers import DeviceMetaclass
 from katcp.ioloop_manager import IOLoopManager
@@ -22,6 +27,8 @@ __all__ = [
     "SEC_TS_KATCP_MAJOR",
     "AsyncClient",
     "AsyncEvent",
+    "BlockingClient",
+    "CallbackClient",
     "DeviceClient",
     "DeviceMetaclass",
     "IOLoopManager",
@@ -33,6 +40,10 @@ __all__ = [
     "MessageParser",
     "ProtocolFlags",
     "address_to_string",
+    "ensure_native_str",
     "log",
+    "make_threadsafe",
+    "make_threadsafe_blocking",
+    "request_check",
     "until_later",
 ]

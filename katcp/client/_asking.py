@@ -4,27 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from katcp.aio import ExponentialRandomBackoff, WaitTimeout
-from katcp.client._device import LONG_LINE, DeviceClient
+from katcp.client._device import LONG_LINE
 from katcp.client._life import log
 from katcp.client._link import Link
-from katcp.client._owners import Callbacks, MessageCallback, WireFuture, fail
+from katcp.client._owners import (
+    Callbacks,
+    MessageCallback,
+    WireFuture,
+    fail,
+    finish,
+    take_inform,
+)
 from katcp.client._pending import Pending, PendingTable, mid_key, request_line
+from katcp.client._short_cuts import ShortCutClient
+from katcp.client._threads import make_threadsafe, queue_call
 from katcp.errors import KatcpClientDisconnected, KatcpClientError, KatcpVersionError
 from katcp.protocol import Message
 
 _INFINITY = float("inf")
 #: With many requests pending, deadlines are looked through at most this often for each [s].
 _SWEEP = 1e-6
+#: A pause that is too short to be kept [s].
+_SHORT = 1e-4
+
+#: Why a request fails when its client is stopped.
+ENDED = "Client stopped before reply was received"
 
 Result = tuple[Message, list[Message]]
 Arguments = tuple[bytes, ...]
 WireResult = tuple[Arguments, list[Arguments]]
 
 
-class AskingClient(DeviceClient):
+class AskingClient(ShortCutClient):
     """A client that sends requests and keeps account of those that wait for their reply.
 
     Parameters
@@ -47,6 +62,7 @@ class AskingClient(DeviceClient):
         reconnect_backoff: ExponentialRandomBackoff | None = None,
         greeting_timeout: float = 2.0,
     ) -> None:
+        self._table = PendingTable()
         super().__init__(
             host,
             port,
@@ -57,11 +73,27 @@ class AskingClient(DeviceClient):
             greeting_timeout=greeting_timeout,
         )
         self._request_timeout = timeout
-        self._table = PendingTable()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = _INFINITY
         # The connection, if the device is known to support ids: requests can go out at once.
         self._quick_link: Link | None = None
+        # Whether requests go by methods of a subclass on their way out.
+        self._detour = False
+
+    def look_for_short_cuts(self) -> None:
+        """See which methods are our own, which need not be called."""
+        self._detour = not self.is_plain(AskingClient, "send_request", "send_message", "_next_id")
+        quick = self._flags is not None and self._server_supports_ids and not self._detour
+        self._quick_link = self._link if quick else None
+
+    @property
+    def _last_msg_id(self) -> int:
+        """The last id that was given to a request."""
+        return self._table.last_mid
+
+    @_last_msg_id.setter
+    def _last_msg_id(self, mid: int) -> None:
+        self._table.last_mid = mid
 
     @property
     def request_timeout(self) -> float | None:
@@ -71,9 +103,12 @@ class AskingClient(DeviceClient):
     # -- asking -------------------------------------------------------------------------
 
     def _own_loop(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise self._not_threadsafe() from None
         if self._asyncio_loop is not None and loop is not self._asyncio_loop:
-            raise RuntimeError("This client is not thread-safe: use it in its own loop only.")
+            raise self._not_threadsafe()
         return loop
 
     def future_request(
@@ -96,7 +131,10 @@ class AskingClient(DeviceClient):
         is no reply in time, or no connection. It does fail with `ValueError` for a message id
         that is in use already.
         """
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise self._not_threadsafe() from None
         future: asyncio.Future[Result] = loop.create_future()
         link = self._quick_link
         if (
@@ -142,6 +180,7 @@ class AskingClient(DeviceClient):
         self._ask(loop, msg, WireFuture(future), timeout, None)
         return future
 
+    @make_threadsafe
     def callback_request(
         self,
         msg: Message,
@@ -158,7 +197,9 @@ class AskingClient(DeviceClient):
         msg, timeout, use_mid
             See `future_request`; failures are made up in the same way.
         reply_cb, inform_cb : callable, optional
-            Called as ``cb(message, *user_data)``, in the loop. What they raise is logged.
+            Called as ``cb(message, *user_data)``, in the loop. What they raise is logged. Where
+            there is none, messages go to ``reply_NAME`` and ``inform_NAME``, or else to
+            `unhandled_reply` and `unhandled_inform`.
         user_data : tuple, optional
 
         Raises
@@ -166,7 +207,12 @@ class AskingClient(DeviceClient):
         ValueError
             For a message id that is in use already.
         """
-        owner = Callbacks(self.call_back, reply_cb, inform_cb, tuple(user_data or ()))
+        data = tuple(user_data or ())
+        if self._threadsafe and not self._here():  # by way of an override without a mark
+            args = (msg, reply_cb, inform_cb, data, timeout, use_mid)
+            queue_call(self, AskingClient.callback_request, self, *args)
+            return
+        owner = Callbacks(self.call_back, reply_cb, inform_cb, data, self.nobody_asked)
         self._ask(self._own_loop(), msg, owner, timeout, use_mid)
 
     def call_back(self, callback: MessageCallback, *args: object) -> None:
@@ -176,6 +222,9 @@ class AskingClient(DeviceClient):
         except Exception:
             self._logger.exception("Error in callback %r", callback)
 
+    def nobody_asked(self, msg: Message) -> None:
+        """Take a reply or inform of a request that came without a callback for it."""
+
     def _ask(
         self,
         loop: asyncio.AbstractEventLoop,
@@ -184,6 +233,8 @@ class AskingClient(DeviceClient):
         timeout: float | None,
         use_mid: bool | None,
     ) -> None:
+        if msg.mtype != Message.REQUEST:
+            raise ValueError(f"{msg!r} is not a request.")
         now = loop.time()
         pending = Pending(msg, owner, now, self._request_timeout if timeout is None else timeout)
         link = self._link
@@ -202,8 +253,12 @@ class AskingClient(DeviceClient):
         table, msg = self._table, pending.message
         if msg.mid is None:
             if self._server_supports_ids if use_mid is None else use_mid:
-                pending.mid = mid = table.next_mid()
-                msg.mid = b"%d" % mid
+                if self._detour:
+                    msg.mid = self._next_id()
+                    pending.mid = mid_key(msg.mid)
+                else:
+                    pending.mid = mid = table.next_mid()
+                    msg.mid = b"%d" % mid
         elif use_mid is False:
             msg.mid = None
         else:
@@ -224,10 +279,33 @@ class AskingClient(DeviceClient):
 
     def _write(self, link: Link, pending: Pending) -> None:
         try:
-            link.send(pending.line)
-        except KatcpClientError as error:
+            if self._detour:
+                self.send_request(pending.message)
+            else:
+                link.send(pending.line)
+        except Exception as error:
+            if not isinstance(error, KatcpClientError):
+                self._logger.exception("Error while sending %r", pending.message)
             self._table.withdraw(pending)
             fail(pending, error)
+
+    def _handle_timeout(self, msg_id: bytes, start_time: float) -> None:
+        """Fail a request as if its time were over; does nothing if it is not pending.
+
+        Parameters
+        ----------
+        msg_id : bytes
+            Its id.
+        start_time : float
+            Time of its sending, by the clock of `ioloop` [s].
+        """
+        pending = self._table.by_mid.pop(mid_key(msg_id), None)
+        if pending is not None and self._ioloop is not None:
+            self._timed_out(pending, self._ioloop.time() - start_time)
+
+    def _timed_out(self, pending: Pending, waited: float) -> None:
+        name = pending.message.name
+        fail(pending, WaitTimeout(f"Request {name} timed out after {waited:f} seconds."))
 
     def _refuse(
         self, loop: asyncio.AbstractEventLoop, pending: Pending, error: KatcpClientError
@@ -248,14 +326,23 @@ class AskingClient(DeviceClient):
     def _set_timer(self, deadline: float, now: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        loop = asyncio.get_running_loop()
         # Looking through many requests takes a while: not more than a small share of the time.
-        at = max(deadline, now + _SWEEP * len(self._table.by_mid))
+        pause = _SWEEP * len(self._table.by_mid)
+        if deadline <= now and pause < _SHORT:
+            # At once means before the loop looks what has come: an answer might be in time.
+            self._expire(now, lambda one, at: loop.call_soon(self._give_up, one, at))
+            return
+        at = max(deadline, now + pause)
         self._timer_at = at
-        self._timer = asyncio.get_running_loop().call_at(at, self._time_is_over)
+        self._timer = loop.call_at(at, self._time_is_over)
 
     def _time_is_over(self) -> None:
         # A timer may be early by the resolution of the clock.
-        now = max(asyncio.get_running_loop().time(), self._timer_at)
+        self._expire(max(asyncio.get_running_loop().time(), self._timer_at), self._give_up)
+
+    def _expire(self, now: float, give_up: Callable[[Pending, float], object]) -> None:
+        """Give up the requests whose time is over, and send those that have waited for them."""
         self._timer = None
         self._timer_at = _INFINITY
         expired, to_send = self._table.expire(now)
@@ -263,24 +350,34 @@ class AskingClient(DeviceClient):
         if earliest < _INFINITY:
             self._set_timer(earliest, now)
         for pending in expired:
-            name, waited = pending.message.name, now - pending.started
-            fail(pending, WaitTimeout(f"Request {name} timed out after {waited:f} seconds."))
+            give_up(pending, now)
         link = self._link
-        if link is None:
+        if link is not None:
+            for pending in to_send:
+                self._write(link, pending)
+
+    def _give_up(self, pending: Pending, now: float) -> None:
+        answer = getattr(pending, "answer", None)
+        if answer is None:
+            self._timed_out(pending, now - pending.started)
             return
-        for pending in to_send:
-            self._write(link, pending)
-        confused = self._table.confused()
-        if confused is not None:
-            link.abort(f"replies to ?{confused.decode('ascii')} are out of step with requests")
+        pending.informs = None
+        for inform in answer.informs:
+            take_inform(pending, inform)
+        finish(pending, answer.reply)
 
     # -- the connection -----------------------------------------------------------------
+
+    def connection_opened(self, link: Link) -> None:
+        """Look which way requests go on this connection."""
+        self.look_for_short_cuts()
+        super().connection_opened(link)
 
     def protocol_known(self, revised: bool) -> None:
         """Send the requests that waited for this."""
         super().protocol_known(revised)
         link = self._link
-        self._quick_link = link if self._server_supports_ids else None
+        self.look_for_short_cuts()
         if link is None:
             return
         for pending in self._table.release():
@@ -298,4 +395,4 @@ class AskingClient(DeviceClient):
     def client_ended(self) -> None:
         """Fail all that is pending."""
         super().client_ended()
-        self._fail_all(KatcpClientError("Client stopped before reply was received"))
+        self._fail_all(KatcpClientError(ENDED))

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from katcp.aio import ExponentialRandomBackoff
-from katcp.client._asking import AskingClient
+from katcp.aio import ExponentialRandomBackoff, finish_guarded
+from katcp.client._blocking import BlockingAsking
 from katcp.client._device import DeviceClient, Event
 from katcp.client._heartbeat import Heartbeat
 from katcp.client._life import log
 from katcp.client._link import Link
 from katcp.client._owners import WireFuture, as_message, finish, take_inform
 from katcp.client._pending import Pending, mid_key
+from katcp.ioloop_manager import ThreadsafeFuture
 from katcp.protocol import INFORM, REPLY, Message, to_message
 
 WireHook = Callable[[list[bytes]], object]
 
 
-class AsyncClient(AskingClient):
+def _ignore(msg: Message) -> None:
+    pass
+
+
+class AsyncClient(BlockingAsking):
     """A client whose requests have replies: as futures or by callbacks.
 
     Requests made before it is known what the device speaks are sent as soon as it is. To a
@@ -105,6 +111,8 @@ class AsyncClient(AskingClient):
                     else:  # what a long list comes to; the same, only quicker
                         informs.append(tuple(event.arguments))  # type: ignore[union-attr]
                     continue
+                if mid is None and table.to_skip and table.doubt(name, event, False):
+                    continue
                 if self._nobody_cares(name):
                     continue
             awaitable = self._guard(self._handle_unmatched, to_message(event))  # type: ignore[arg-type]
@@ -121,9 +129,10 @@ class AsyncClient(AskingClient):
 
     def _take_reply_without_id(self, name: bytes, event: Any) -> bool:
         """Give a reply without id to its request, and send the next one of that name."""
+        kept = self._table.doubt(name, event, True)
         pending = self._table.reply(name, None)
         if pending is None:
-            return False
+            return kept
         if pending.mid is not None:
             self._logger.warning(
                 "Device %s left the id out of its reply to %s",
@@ -159,6 +168,14 @@ class AsyncClient(AskingClient):
             return super().handle_reply(msg)
         return self.handle_request(msg)
 
+    def nobody_asked(self, msg: Message) -> None:
+        """Hand a reply or inform of a request without a callback to who takes the others."""
+        awaitable = self._guard(self._handle_unmatched, msg)
+        if awaitable is not None:
+            asyncio.ensure_future(  # noqa: RUF006  # it logs what it raises and ends by itself
+                finish_guarded(self._logger, f"The handler of {msg.name}", awaitable)
+            )
+
     def handle_inform(self, msg: Message) -> Any:
         """Give an inform to the request that it belongs to, or else to ``inform_NAME``."""
         name = msg.name.encode("ascii")
@@ -166,6 +183,8 @@ class AsyncClient(AskingClient):
             self._run_wire_hooks(name, msg.arguments)
         pending = self._table.inform(name, None if msg.mid is None else mid_key(msg.mid))
         if pending is None:
+            if msg.mid is None and self._table.doubt(name, msg, False):
+                return None
             return self._handle_unmatched(msg)
         self._take_inform(pending, msg)
         return None
@@ -210,19 +229,19 @@ class AsyncClient(AskingClient):
 
     # -- the connection -----------------------------------------------------------------
 
+    def look_for_short_cuts(self) -> None:
+        """See which methods are our own, which need not be called."""
+        self._fast = self.is_plain(AsyncClient, "handle_message", "handle_inform", "handle_reply")
+        super().look_for_short_cuts()
+
     def connection_opened(self, link: Link) -> None:
         """Begin afresh."""
-        cls, own = type(self), self.__dict__
-        self._fast = all(
-            getattr(cls, name) is getattr(AsyncClient, name) and name not in own
-            for name in ("handle_message", "handle_inform", "handle_reply")
-        )
         super().connection_opened(link)
         if self.heartbeat is not None:
             self._heart = Heartbeat(link.pump.loop, self.heartbeat, self._ask_heart, link.abort)
 
     def _ask_heart(self) -> None:
-        self.callback_request(Message.request("watchdog"), timeout=self.heartbeat)
+        self.callback_request(Message.request("watchdog"), _ignore, timeout=self.heartbeat)
 
     def connection_received(self, events: list[Event]) -> None:
         """Handle what came."""
@@ -236,3 +255,7 @@ class AsyncClient(AskingClient):
         if self._heart is not None:
             self._heart.stop()
             self._heart = None
+
+    def stop(self, *args: Any, **kwargs: Any) -> ThreadsafeFuture:
+        """Close the connection and end; see `DeviceClient`."""
+        return super().stop(*args, **kwargs)

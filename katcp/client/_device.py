@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from katcp.aio import AttrDict, ExponentialRandomBackoff
-from katcp.client._life import ClientLife, log
+from katcp.aio import ExponentialRandomBackoff
+from katcp.client._greeting import GreetedClient
+from katcp.client._life import log
 from katcp.client._link import Link
-from katcp.client._negotiation import Negotiation
+from katcp.client._threads import blocking_call, make_threadsafe_blocking
 from katcp.errors import (
     AsyncReply,
     FailReply,
@@ -21,12 +23,9 @@ from katcp.errors import (
 )
 from katcp.handlers import DeviceMetaclass, Handler
 from katcp.protocol import (
-    FLOAT_TS_KATCP_MAJOR,
     MAX_MID,
-    SEC_TO_MS_FAC,
-    SEC_TS_KATCP_MAJOR,
     Message,
-    ProtocolFlags,
+    MessageParser,
     WireMessage,
     to_message,
 )
@@ -40,7 +39,7 @@ LONG_LINE = 2 * 1024 * 1024
 Event = WireMessage | KatcpSyntaxError
 
 
-class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
+class DeviceClient(GreetedClient, metaclass=DeviceMetaclass):
     """A client of one device.
 
     Subclasses handle messages by methods ``inform_NAME``, ``reply_NAME`` and ``request_NAME``
@@ -71,7 +70,7 @@ class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
     auto_reconnect_delay : float
         Wait before another attempt to connect [s].
     last_connect_time : float or None
-        Loop time of the last success in connecting [s].
+        Time of the last success in connecting, by the clock of `ioloop` [s].
     """
 
     _request_handlers: dict[str, Handler]
@@ -92,17 +91,11 @@ class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
         reconnect_backoff: ExponentialRandomBackoff | None = None,
         greeting_timeout: float = 2.0,
     ) -> None:
-        super().__init__(host, port, logger, auto_reconnect, reconnect_backoff)
+        super().__init__(host, port, logger, auto_reconnect, reconnect_backoff, greeting_timeout)
         self._tb_limit = tb_limit
-        self.greeting_timeout = greeting_timeout
-        self.versions: AttrDict = AttrDict()
+        self._parser = MessageParser()
         #: Why the device closed the last connection, if it said so.
         self.disconnect_reason: str | None = None
-        self._preset_flags: ProtocolFlags | None = None
-        self._negotiation: Negotiation | None = None
-        self._negotiation_timer: asyncio.TimerHandle | None = None
-        self._flags: ProtocolFlags | None = None
-        self._server_supports_ids = False
         self._last_msg_id = 0
         # Events that wait for a handler's future; None if no handler is being waited for.
         self._backlog: list[Event] | None = None
@@ -113,109 +106,13 @@ class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
         """The connection; code that needs large messages sets the limits on it."""
         return self._link
 
-    # -- protocol version ---------------------------------------------------------------
-
-    @property
-    def protocol_flags(self) -> ProtocolFlags | None:
-        """What the device speaks; None as long as that is not known."""
-        return self._flags if self._flags is not None else self._preset_flags
-
-    @protocol_flags.setter
-    def protocol_flags(self, flags: ProtocolFlags) -> None:
-        self._flags = flags
-        self._server_supports_ids = flags.message_ids
-
-    def preset_protocol_flags(self, protocol_flags: ProtocolFlags) -> None:
-        """Say what the device speaks, whatever it says itself.
-
-        A contradicting greeting is then only logged.
-        """
-        self._preset_flags = protocol_flags
-        self._server_supports_ids = protocol_flags.message_ids
-        if self._link is not None:
-            self._negotiate_afresh(self._link)
-
-    def _negotiate_afresh(self, link: Link) -> None:
-        now = link.pump.loop.time()
-        self._flags = None
-        self._negotiation = Negotiation(now, self._preset_flags, self.greeting_timeout)
-        self._negotiated("")
-
-    def _negotiated(self, remark: str) -> None:
-        """Act on what the negotiation has come to."""
-        negotiation, link = self._negotiation, self._link
-        if negotiation is None or link is None:
-            return
-        if remark:
-            self._logger.warning("Device %s %s", self.bind_address_string, remark)
-        if self._negotiation_timer is not None:
-            self._negotiation_timer.cancel()
-            self._negotiation_timer = None
-        if negotiation.wake_at is not None:
-            self._negotiation_timer = link.pump.loop.call_at(
-                negotiation.wake_at, self._negotiation_time
-            )
-        flags = negotiation.flags
-        if flags is None or flags is self._flags:
-            return
-        revised = self._flags is not None
-        self._flags = flags
-        self._server_supports_ids = flags.message_ids
-        if self.reconnect_backoff is not None:
-            self.reconnect_backoff.success()
-        self._received_protocol_info.set()
-        self.protocol_known(revised)
-
-    def _negotiation_time(self) -> None:
-        negotiation, link = self._negotiation, self._link
-        if negotiation is not None and link is not None:
-            # A timer may be a clock's resolution early.
-            now = max(link.pump.loop.time(), negotiation.wake_at or 0.0)
-            self._negotiated(negotiation.tick(now))
-
-    def protocol_known(self, revised: bool) -> None:
-        """Take note that it is known what the device speaks (for subclasses).
-
-        Parameters
-        ----------
-        revised : bool
-            Whether something else was believed before on this connection.
-        """
-
-    def inform_version_connect(self, msg: Message) -> None:
-        """Take the version of the protocol, or of another part of the device."""
-        if len(msg.arguments) < 2:
-            self._logger.debug("Ignoring %r: it has too few arguments", msg)
-            return
-        name, *rest = (argument.decode("utf-8", "backslashreplace") for argument in msg.arguments)
-        self.versions[name] = tuple(rest)
-        if name == "katcp-protocol" and self._negotiation is not None:
-            self._negotiated(self._negotiation.greeting(msg.arguments[1]))
-
-    def inform_version(self, msg: Message) -> None:
-        """Take the greeting of a version 4 device."""
-        if self._negotiation is not None and self._link is not None:
-            now = self._link.pump.loop.time()
-            self._negotiated(self._negotiation.old_greeting(now))
-
-    def inform_build_state(self, msg: Message) -> None:
-        """Take the other greeting of a version 4 device."""
-        DeviceClient.inform_version(self, msg)
-
-    def convert_seconds(self, time_seconds: float) -> float:
-        """Convert seconds to the device's unit of time: milliseconds below version 5."""
-        flags = self.protocol_flags
-        if flags is None or flags.major >= SEC_TS_KATCP_MAJOR:
-            return time_seconds
-        milliseconds = SEC_TO_MS_FAC * time_seconds
-        return milliseconds if flags.major >= FLOAT_TS_KATCP_MAJOR else int(milliseconds)
-
     # -- sending ------------------------------------------------------------------------
 
     def _next_id(self) -> bytes:
         self._last_msg_id = self._last_msg_id + 1 if self._last_msg_id < MAX_MID else 1
         return b"%d" % self._last_msg_id
 
+    @make_threadsafe_blocking
     def request(self, msg: Message, use_mid: bool | None = None) -> bytes | None:
         """Send a request.
 
@@ -231,6 +128,8 @@ class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
         bytes or None
             The id.
         """
+        if not self._here():
+            return self._from_elsewhere(DeviceClient.request, msg, use_mid)  # type: ignore[no-any-return]
         if msg.mid is None:
             if self._server_supports_ids if use_mid is None else use_mid:
                 msg.mid = self._next_id()
@@ -253,8 +152,14 @@ class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
             raise KatcpVersionError("Message IDs not supported by server")
         self.send_message(msg)
 
-    def send_message(self, msg: Message) -> None:
-        """Send any message. In the client's own loop only.
+    @make_threadsafe_blocking
+    def send_message(self, msg: Message) -> asyncio.Future[None]:
+        """Send any message.
+
+        Returns
+        -------
+        Future
+            Done already: what cannot be sent raises right here.
 
         Raises
         ------
@@ -266,11 +171,26 @@ class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
         link = self._link
         if link is None or link.closed:
             raise self._not_connected()
-        self._check_thread()
+        if not self._here():
+            return self._from_elsewhere(DeviceClient.send_message, msg)  # type: ignore[no-any-return]
         line = bytes(msg) + b"\n"
         if len(line) > LONG_LINE:
             self.warn_of_long_line(line)
         link.send(line)
+        sent = link.pump.loop.create_future()
+        sent.set_result(None)
+        return sent
+
+    def _from_elsewhere(self, method: Callable[..., Any], *args: Any) -> Any:
+        """Call a method of this class in the loop, for a thread that has come to it past its mark.
+
+        That is by a method of a subclass which overrides it and has no mark.
+        """
+        if self._link is None:
+            raise self._not_connected()
+        if not self._threadsafe:
+            raise self._not_threadsafe()
+        return blocking_call(self, functools.partial(method, self), *args)
 
     def warn_of_long_line(self, line: bytes) -> None:
         """Log that a line may be too long for the device."""
@@ -288,20 +208,12 @@ class DeviceClient(ClientLife, metaclass=DeviceMetaclass):
 
     def connection_opened(self, link: Link) -> None:
         """Wait for the device to say what it speaks."""
-        self.versions = AttrDict()
         self.disconnect_reason = None
-        self._negotiate_afresh(link)
+        super().connection_opened(link)
 
     def connection_closed(self, reason: str) -> None:
         """Forget what belonged to the connection."""
-        if self._negotiation_timer is not None:
-            self._negotiation_timer.cancel()
-            self._negotiation_timer = None
-        self._negotiation = None
-        self._flags = None
-        self._server_supports_ids = (
-            self._preset_flags is not None and self._preset_flags.message_ids
-        )
+        super().connection_closed(reason)
         self._backlog = None
         if self._handling is not None:
             self._handling = None  # it may end; nothing will follow it

@@ -9,12 +9,14 @@ from typing import Any
 
 from tornado.ioloop import IOLoop
 
-from katcp.aio import AsyncEvent, ExponentialRandomBackoff, failed, finish_guarded
+from katcp.aio import ExponentialRandomBackoff, finish_guarded
 from katcp.client._link import Link
+from katcp.client._states import ClientState
+from katcp.client._threads import make_threadsafe, wrap_marked
 from katcp.errors import KatcpClientError, KatcpSyntaxError
 from katcp.ioloop_manager import IOLoopManager, ThreadsafeFuture
 from katcp.protocol import WireMessage
-from katcp.transport import Pump, format_address
+from katcp.transport import Pump
 
 log = logging.getLogger("katcp.client")
 
@@ -22,12 +24,7 @@ log = logging.getLogger("katcp.client")
 _LAST_WORDS = 1.0
 
 
-def address_to_string(addr_tuple: tuple[Any, ...]) -> str:
-    """Return an address as ``host:port``."""
-    return format_address(addr_tuple)
-
-
-class ClientLife:
+class ClientLife(ClientState):
     """A connection that is made, and made again, from `start` to `stop`.
 
     What is said over it is the business of subclasses: `connection_opened`,
@@ -49,46 +46,26 @@ class ClientLife:
         auto_reconnect: bool,
         backoff: ExponentialRandomBackoff | None,
     ) -> None:
-        self._bindaddr = (host or "0.0.0.0", port)
+        super().__init__(host, port)
         self._logger = logger
         self._auto_reconnect = auto_reconnect
         #: Wait before another attempt to connect [s], unless there is a `reconnect_backoff`.
         self.auto_reconnect_delay = 0.5
         #: Gives the wait before another attempt, if not None.
         self.reconnect_backoff = backoff
-        #: Loop time of the last successful connection [s].
+        #: Time of the last successful connection, by the clock of `ioloop` [s].
         self.last_connect_time: float | None = None
-        #: Thread of the loop, once running.
-        self.ioloop_thread_id: int | None = None
-        self._ioloop: IOLoop | None = None
         self._asyncio_loop: asyncio.AbstractEventLoop | None = None
         self._ioloop_manager = IOLoopManager(managed_default=True, logger=logger)
+        self._daemonic = False
+        self._threadsafe = False
+        self._wrappers: dict[str, Any] = {}
         self._loop_set = False
         self._loop_is_current = False
         self._started = False
         self._main: asyncio.Task[None] | None = None
-        self._link: Link | None = None
+        self._pump: Pump | None = None
         self._complained = False
-        self._make_events()
-
-    def _make_events(self) -> None:
-        self._stopped = AsyncEvent()
-        self._running = AsyncEvent()
-        self._connected = AsyncEvent()
-        self._disconnected = AsyncEvent()
-        self._disconnected.set()
-        self._received_protocol_info = AsyncEvent()
-        self._waiting_to_retry = AsyncEvent()
-        self._events = (
-            self._stopped,
-            self._running,
-            self._connected,
-            self._disconnected,
-            self._received_protocol_info,
-            self._waiting_to_retry,
-        )
-        # Why nobody need wait any more.
-        self._over: KatcpClientError | None = None
 
     # -- which loop ---------------------------------------------------------------------
 
@@ -115,13 +92,46 @@ class ClientLife:
         if ioloop is not None:
             self._ioloop_manager.set_ioloop(ioloop, managed=False)
 
-    def _here(self) -> bool:
-        """Tell whether this is the thread of the running loop of this client."""
-        return threading.get_ident() == self.ioloop_thread_id
+    @property
+    def daemon(self) -> bool:
+        """Whether the thread of a managed loop lets the interpreter exit while it runs.
 
-    def _check_thread(self) -> None:
-        if not self._here():
-            raise RuntimeError("This client is not thread-safe: use it in its own loop only.")
+        To be set before `start`.
+        """
+        return self._daemonic
+
+    @daemon.setter
+    def daemon(self, daemonic: bool) -> None:
+        self._daemonic = bool(daemonic)
+
+    def setDaemon(self, daemonic: bool) -> None:  # noqa: N802  # name of the threading module
+        """Set `daemon`."""
+        self.daemon = daemonic
+
+    # -- which threads ------------------------------------------------------------------
+
+    @property
+    def threadsafe(self) -> bool:
+        """Whether all threads may use this client."""
+        return self._threadsafe
+
+    def enable_thread_safety(self) -> None:
+        """Let all threads call the methods marked for it; before `start`.
+
+        Raises
+        ------
+        RuntimeError
+            If the client runs.
+        """
+        if self._threadsafe:
+            return
+        if self._started:
+            raise RuntimeError("Cannot enable thread safety after start")
+        self._threadsafe = True
+        self._wrappers = wrap_marked(self)
+
+    def _not_threadsafe(self) -> RuntimeError:
+        return RuntimeError("This is not thread-safe: call it in the client's own loop only.")
 
     # -- start and stop -----------------------------------------------------------------
 
@@ -152,6 +162,7 @@ class ClientLife:
         for event in self._events:
             event.set_ioloop(ioloop)
         self._started = True
+        self._inbox.open(self._asyncio_loop)
         try:
             here = asyncio.get_running_loop() is self._asyncio_loop
         except RuntimeError:
@@ -160,8 +171,11 @@ class ClientLife:
             self._begin()
         else:
             ioloop.add_callback(self._begin)
+        self._ioloop_manager.setDaemon(self._daemonic)
         self._ioloop_manager.start(timeout)
-        if timeout is not None and not here and not self.wait_running(timeout):
+        if timeout is None or here or self.wait_running(timeout):
+            return
+        if self._over is None:
             raise RuntimeError(f"The client did not run within {timeout} s.")
 
     def _begin(self) -> None:
@@ -169,8 +183,14 @@ class ClientLife:
             return  # stopped before the loop came to it
         self.ioloop_thread_id = threading.get_ident()
         self._running.set()
-        self._main = asyncio.get_running_loop().create_task(self._keep_connected())
-        self._main.add_done_callback(self._main_ended)
+        self._install()
+
+    def _install(self) -> asyncio.Future[None]:
+        """Begin to connect; return a future that is done when that is over."""
+        if self._main is None:
+            self._main = asyncio.get_running_loop().create_task(self._keep_connected())
+            self._main.add_done_callback(self._main_ended)
+        return self._main
 
     def stop(self, timeout: float | None = None) -> ThreadsafeFuture:
         """Close the connection and end. Returns at once; see `join` and `until_stopped`.
@@ -202,6 +222,7 @@ class ClientLife:
             self._main.cancel()
         else:
             self._finish()
+        self._inbox.close()
         self.client_ended()
         if self._link is not None:
             self._link.close()
@@ -240,10 +261,11 @@ class ClientLife:
 
     async def _keep_connected(self) -> None:
         link: Link | None = None
-        pump = Pump(asyncio.get_running_loop())
+        self._pump = Pump(asyncio.get_running_loop())
         try:
             while True:
-                link = await self._connect(pump)
+                await self._connect()
+                link = self._link
                 if not self._started:
                     # Before Python 3.12 `wait_for` may lose a cancellation.
                     raise asyncio.CancelledError
@@ -260,6 +282,8 @@ class ClientLife:
                 await asyncio.wait([link.gone], timeout=_LAST_WORDS)
                 link.drop()
                 await link.gone
+        finally:
+            self._pump = None
 
     def _delay(self) -> float:
         backoff = self.reconnect_backoff
@@ -269,14 +293,15 @@ class ClientLife:
         backoff.failed()
         return delay
 
-    async def _connect(self, pump: Pump) -> Link | None:
-        """Try to connect once; None if that fails."""
-        host, port = self._bindaddr
+    def _connect(self) -> asyncio.Future[None]:
+        """Try to connect once; return a future that is done when that is decided."""
+        return asyncio.ensure_future(self._connect_once())
+
+    async def _connect_once(self) -> None:
+        pump = self._pump or Pump(asyncio.get_running_loop())
         link = Link(self, pump, self.MAX_MSG_SIZE, self.MAX_WRITE_BUFFER_SIZE)
         try:
-            await asyncio.wait_for(
-                pump.loop.create_connection(lambda: link, host, port), self.CONNECT_TIMEOUT
-            )
+            await asyncio.wait_for(self.open_transport(link), self.CONNECT_TIMEOUT)
         except (OSError, asyncio.TimeoutError) as error:
             self._logger.log(
                 logging.DEBUG if self._complained else logging.WARNING,
@@ -287,17 +312,27 @@ class ClientLife:
             self._complained = True  # once an outage; it may be tried for days
             if not link.gone.done():
                 link.gone.set_result(None)
-            return None
-        return link
+
+    async def open_transport(self, protocol: asyncio.BufferedProtocol) -> None:
+        """Give `protocol` a transport to the device; to be overridden where it is not TCP.
+
+        Raises
+        ------
+        OSError
+            If that cannot be had.
+        """
+        host, port = self._bindaddr
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: protocol, host, port)
 
     def link_opened(self, link: Link) -> None:
         """Begin with a connection (called by the link)."""
-        if not self._started or link.to_itself:
+        if not self._started or link.to_itself or self._link is not None:
             link.drop()
             return
         self._complained = False
         self._link = link
-        self.last_connect_time = link.pump.loop.time()
+        self.last_connect_time = self._ioloop.time() if self._ioloop is not None else None
         self._disconnected.clear()
         self._connected.set()
         self.connection_opened(link)
@@ -325,7 +360,7 @@ class ClientLife:
         except Exception:
             self._logger.exception("notify_connected(%s) raised", connected)
             if connected:
-                self.disconnect()
+                self._disconnect()
             return
         if awaitable is not None and hasattr(awaitable, "__await__"):
             asyncio.ensure_future(  # noqa: RUF006  # it logs what it raises and ends by itself
@@ -348,112 +383,28 @@ class ClientLife:
         the connection is closed.
         """
 
+    @make_threadsafe
     def disconnect(self) -> None:
-        """Close the connection; it is made again unless the client is not to reconnect."""
+        """Close the connection; it is made again unless the client is not to reconnect.
+
+        Any thread may call it; others than that of the loop do not wait for it to be done.
+        """
+        if self._here() or not self._started:
+            self._disconnect()
+        else:
+            self._inbox.put(self._disconnect)
+
+    def _disconnect(self, exc_info: Any = False) -> None:
+        """Close the connection, in the loop.
+
+        Parameters
+        ----------
+        exc_info : bool or tuple
+            Whether to log the exception that is being handled, or which to log, as for `logging`.
+        """
+        if exc_info:
+            self._logger.error(
+                "Disconnecting from %s after an error", self.bind_address_string, exc_info=exc_info
+            )
         if self._link is not None:
             self._link.close()
-
-    # -- what state it is in ------------------------------------------------------------
-
-    def running(self) -> bool:
-        """Tell whether the client is started and not stopped."""
-        return self._running.is_set()
-
-    def is_connected(self) -> bool:
-        """Tell whether there is a TCP connection to the device."""
-        return self._connected.is_set()
-
-    def _until(self, event: AsyncEvent, timeout: float | None) -> asyncio.Future[Any]:
-        if event.is_set() or self._over is None:
-            return event.until_set(timeout)
-        return failed(self._over, self._ioloop)
-
-    def until_running(self, timeout: float | None = None) -> asyncio.Future[Any]:
-        """Return a future that is done when the client runs; see `until_connected`."""
-        return self._until(self._running, timeout)
-
-    def until_connected(self, timeout: float | None = None) -> asyncio.Future[Any]:
-        """Return a future that is done when there is a TCP connection.
-
-        Parameters
-        ----------
-        timeout : float, optional
-            Longest wait [s]; `tornado.gen.TimeoutError` after that. None: for ever.
-
-        Raises
-        ------
-        KatcpClientError
-            From the future, if the client is stopped, or gives up.
-        """
-        return self._until(self._connected, timeout)
-
-    def until_protocol(self, timeout: float | None = None) -> asyncio.Future[Any]:
-        """Return a future that is done when it is known which protocol the device speaks.
-
-        That is forgotten when the connection is lost. See `until_connected`.
-        """
-        return self._until(self._received_protocol_info, timeout)
-
-    def until_stopped(self, timeout: float | None = None) -> asyncio.Future[Any]:
-        """Return a future that is done when the client has stopped.
-
-        Parameters
-        ----------
-        timeout : float, optional
-            Longest wait [s]; `tornado.gen.TimeoutError` after that. None: for ever.
-        """
-        return self._stopped.until_set(timeout)
-
-    def _wait(self, event: AsyncEvent, timeout: float | None) -> bool:
-        if self._ioloop is None:
-            raise RuntimeError("Call start() first")
-        if self._over is not None:
-            return event.is_set()
-        if self._here():
-            raise RuntimeError("Waiting like this would block the client's own loop.")
-        return event.wait_with_ioloop(self._ioloop, timeout)
-
-    def wait_running(self, timeout: float | None = None) -> bool:
-        """Block until the client runs, in threads other than that of its loop.
-
-        Returns
-        -------
-        bool
-            False if that took longer than `timeout` seconds.
-        """
-        return self._wait(self._running, timeout)
-
-    def wait_connected(self, timeout: float | None = None) -> bool:
-        """Block until there is a TCP connection; see `wait_running`."""
-        return self._wait(self._connected, timeout)
-
-    def wait_disconnected(self, timeout: float | None = None) -> bool:
-        """Block until there is no TCP connection; see `wait_running`."""
-        return self._wait(self._disconnected, timeout)
-
-    def wait_protocol(self, timeout: float | None = None) -> bool:
-        """Block until the protocol is known; see `wait_running`."""
-        return self._wait(self._received_protocol_info, timeout)
-
-    # -- addresses ----------------------------------------------------------------------
-
-    @property
-    def bind_address(self) -> tuple[str, int]:
-        """Address of the device."""
-        return self._bindaddr
-
-    @property
-    def bind_address_string(self) -> str:
-        """Address of the device, as ``host:port``."""
-        return address_to_string(self._bindaddr)
-
-    @property
-    def sockname(self) -> tuple[str, int]:
-        """Own address; port -1 if not connected."""
-        name = self._link and self._link.transport.get_extra_info("sockname")
-        return (name[0], name[1]) if name else ("", -1)
-
-    @property
-    def sockname_string(self) -> str:
-        """Own address, as ``host:port``."""
-        return address_to_string(self.sockname)

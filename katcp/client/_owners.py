@@ -43,9 +43,11 @@ class Callbacks:
     reply, inform : callable or None
     user_data : tuple
         Further arguments of both.
+    other : callable
+        Takes what came and there is no callback for.
     """
 
-    __slots__ = ("_call_back", "_inform", "_reply", "_user_data")
+    __slots__ = ("_call_back", "_inform", "_other", "_reply", "_user_data")
 
     def __init__(
         self,
@@ -53,21 +55,32 @@ class Callbacks:
         reply: MessageCallback | None,
         inform: MessageCallback | None,
         user_data: tuple[Any, ...],
+        other: MessageCallback,
     ) -> None:
         self._call_back = call_back
         self._reply = reply
         self._inform = inform
         self._user_data = user_data
+        self._other = other
 
     def reply(self, event: Any) -> None:
         """Pass the reply on."""
         if self._reply is not None:
             self._call_back(self._reply, as_message(event), *self._user_data)
+        else:
+            self._other(as_message(event))
 
     def inform(self, event: Any) -> None:
         """Pass an inform on."""
         if self._inform is not None:
             self._call_back(self._inform, as_message(event), *self._user_data)
+        else:
+            self._other(as_message(event))
+
+    def failed(self, reply: Message) -> None:
+        """Pass on a reply that was made up."""
+        if self._reply is not None:
+            self._call_back(self._reply, reply, *self._user_data)
 
 
 def take_inform(pending: Pending, event: Any) -> None:
@@ -114,4 +127,8 @@ def fail(pending: Pending, error: Exception) -> None:
             pending.owner.future.set_exception(error)
         return
     request = pending.message
-    finish(pending, Message.reply(request.name, Message.FAIL, str(error), mid=request.mid))
+    reply = Message.reply(request.name, Message.FAIL, str(error), mid=request.mid)
+    if type(pending.owner) is Callbacks:
+        pending.owner.failed(reply)
+    else:
+        finish(pending, reply)

@@ -11,6 +11,8 @@ answered in time costs nothing.
 
 A request without id that timed out may still be answered, and that answer must not go to the
 next request of the name; so each one that timed out on the wire leaves one reply to be skipped.
+A device may also have lost it, though, and then the reply that was skipped was the right one after
+all: it is kept, and is the answer if no other has come by the deadline.
 """
 
 from __future__ import annotations
@@ -21,10 +23,6 @@ from typing import Any
 from katcp.protocol import MAX_MID, Message
 
 Mid = int | bytes
-
-#: As many requests of one name in a row that timed out while replies of that name were skipped
-#: mean that the count is off, which only a new connection can mend.
-CONFUSED_AFTER = 3
 
 _INFINITY = float("inf")
 
@@ -74,9 +72,12 @@ class Pending:
         Informs of its reply so far.
     use_mid : bool or None
         What its owner said about ids, for those that cannot be sent yet.
+    answer : Doubtful
+        Set when it has expired although it may have been answered.
     """
 
     __slots__ = (
+        "answer",
         "deadline",
         "informs",
         "line",
@@ -91,6 +92,7 @@ class Pending:
     # Made for every request: nothing is set here that few of them need.
     line: bytes
     use_mid: bool | None
+    answer: Doubtful
 
     def __init__(self, message: Message, owner: Any, started: float, timeout: float | None) -> None:
         self.name = message.name.encode("ascii")
@@ -102,6 +104,24 @@ class Pending:
         self.informs: list[Any] | None = None
 
 
+class Doubtful:
+    """What came for a request, unless it was late and for one before it.
+
+    Attributes
+    ----------
+    informs : list
+        As they came.
+    reply : object
+        As it came; None before it has.
+    """
+
+    __slots__ = ("informs", "reply")
+
+    def __init__(self) -> None:
+        self.informs: list[Any] = []
+        self.reply: Any = None
+
+
 class PendingTable:
     """The requests of one connection that wait for their reply.
 
@@ -109,13 +129,15 @@ class PendingTable:
     ----------
     by_mid : dict
         Those with an id.
+    to_skip : dict
+        Name -> number of replies without id that may still come for requests given up.
     """
 
     def __init__(self, last_mid: int = 0) -> None:
         self.by_mid: dict[Mid, Pending] = {}
         self._by_name: dict[bytes, deque[Pending]] = {}
-        self._to_skip: dict[bytes, int] = {}
-        self._skipped_in_a_row: dict[bytes, int] = {}
+        self.to_skip: dict[bytes, int] = {}
+        self._doubtful: dict[bytes, Doubtful] = {}
         self._held: list[Pending] = []
         self.last_mid = last_mid
 
@@ -180,7 +202,7 @@ class PendingTable:
             return None
         queue = self._by_name.get(name)
         if queue:
-            self._skipped_in_a_row.pop(name, None)
+            self._doubtful.pop(name, None)  # that was late indeed
             pending = queue.popleft()
             if not queue:
                 del self._by_name[name]
@@ -189,15 +211,29 @@ class PendingTable:
 
     def _skip(self, name: bytes) -> bool:
         """Tell whether a reply is a late one, and count it off."""
-        count = self._to_skip.get(name, 0)
+        count = self.to_skip.get(name, 0)
         if not count:
             return False
         if count == 1:
-            del self._to_skip[name]
+            del self.to_skip[name]
         else:
-            self._to_skip[name] = count - 1
-        if name in self._by_name:
-            self._skipped_in_a_row[name] = self._skipped_in_a_row.get(name, 0) + 1
+            self.to_skip[name] = count - 1
+        return True
+
+    def doubt(self, name: bytes, event: Any, is_reply: bool) -> bool:
+        """Keep what is to be skipped, if it may be for a request that is waiting.
+
+        To be called before `reply` or `inform` are. Tells whether it was kept.
+        """
+        if name not in self.to_skip or not self._by_name.get(name):
+            return False
+        doubtful = self._doubtful.get(name)
+        if doubtful is None or doubtful.reply is not None:  # the one before was late
+            doubtful = self._doubtful[name] = Doubtful()
+        if is_reply:
+            doubtful.reply = event
+        else:
+            doubtful.informs.append(event)
         return True
 
     def _only_one(self, name: bytes) -> Pending | None:
@@ -215,7 +251,7 @@ class PendingTable:
             pending = self.by_mid.get(mid)
             return pending if pending is not None and pending.name == name else None
         queue = self._by_name.get(name)
-        if not queue or name in self._to_skip:  # then it precedes the late reply
+        if not queue or name in self.to_skip:  # then it precedes the late reply
             return None
         return queue[0]
 
@@ -251,7 +287,7 @@ class PendingTable:
         Returns
         -------
         expired : list
-            In the order of their deadlines.
+            In the order of their deadlines. One with an `answer` is to be given that.
         to_send : list
             Requests without id whose turn it is now.
         """
@@ -274,22 +310,15 @@ class PendingTable:
             else:
                 del self._by_name[name]
             if on_the_wire.deadline <= now:
-                self._to_skip[name] = self._to_skip.get(name, 0) + 1
+                doubtful = self._doubtful.pop(name, None)
+                if doubtful is not None and doubtful.reply is not None:
+                    on_the_wire.answer = doubtful
+                else:
+                    self.to_skip[name] = self.to_skip.get(name, 0) + 1
                 if left:
                     to_send.append(left[0])
         expired.sort(key=lambda p: p.deadline)
         return expired, to_send
-
-    def confused(self) -> bytes | None:
-        """Return a name whose replies come out of step with its requests, if there is one.
-
-        A device that never answers some request, against the rules, would leave every reply
-        of that name one request behind.
-        """
-        for name, count in self._skipped_in_a_row.items():
-            if count >= CONFUSED_AFTER:
-                return name
-        return None
 
     def clear(self) -> list[Pending]:
         """Take out all requests; forget what was to be skipped. Ids go on counting."""
@@ -299,6 +328,6 @@ class PendingTable:
         self.by_mid.clear()
         self._held.clear()
         self._by_name.clear()
-        self._to_skip.clear()
-        self._skipped_in_a_row.clear()
+        self.to_skip.clear()
+        self._doubtful.clear()
         return everything

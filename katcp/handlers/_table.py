@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from katcp.handlers._names import convert_method_name
-from katcp.kattypes import handler_is_available
+from katcp.kattypes import convert_method_name, handler_is_available
 
 Handler = Callable[..., Any]
 
@@ -38,8 +37,8 @@ class DeviceMetaclass(type):
         ("reply_", "_reply_handlers", "Reply"),
     )
 
-    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
-        super().__init__(name, bases, namespace)
+    def __init__(cls, name: str, bases: tuple[type, ...], dct: dict[str, Any]) -> None:
+        super().__init__(name, bases, dct)
         for prefix, attribute, kind in cls._KINDS:
             handlers: dict[str, Handler] = {}
             for method_name in dir(cls):

@@ -1,6 +1,12 @@
 """The inspecting client: it learns what a device offers, and keeps knowing it."""
 
-from katcp.aio import AttrDict, ExponentialRandomBackoff, future_timeout_manager, until_any
+from katcp.aio import (
+    AttrDict,
+    ExponentialRandomBackoff,
+    future_timeout_manager,
+    steal_docstring_from,
+    until_any,
+)
 from katcp.compat import ensure_native_str
 from katcp.errors import SyncError
 from katcp.inspecting_client._client import InspectingClientAsync
@@ -9,6 +15,7 @@ from katcp.inspecting_client._feeds import ChangeFeed, ReadingFeed
 from katcp.inspecting_client._hooks import _InformHookDeviceClient as _InformHookDeviceClient
 from katcp.inspecting_client._keeper import ic_logger
 from katcp.inspecting_client._states import IllegalStep, InspectingClientStateType
+from katcp.inspecting_client._value_watcher import SensorWatcher
 
 __all__ = [
     "AttrDict",
@@ -19,9 +26,11 @@ __all__ = [
     "InspectingClientStateType",
     "ReadingFeed",
     "RequestType",
+    "SensorWatcher",
     "SyncError",
     "ensure_native_str",
     "future_timeout_manager",
     "ic_logger",
+    "steal_docstring_from",
     "until_any",
 ]

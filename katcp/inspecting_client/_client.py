@@ -10,10 +10,10 @@ from tornado.ioloop import IOLoop
 
 from katcp.aio import AsyncEvent, WaitTimeout, failed, under_way
 from katcp.errors import KatcpClientError
-from katcp.inspecting_client._explorer import Explorer
 from katcp.inspecting_client._feeds import ChangeFeed
 from katcp.inspecting_client._hooks import _InformHookDeviceClient
 from katcp.inspecting_client._keeper import StateCallback, ic_logger
+from katcp.inspecting_client._semi_public import SemiPublic
 from katcp.inspecting_client._states import (
     DATA_SYNCED,
     DISCONNECTED,
@@ -25,7 +25,7 @@ from katcp.inspecting_client._states import (
 from katcp.protocol import Message, ProtocolFlags
 
 
-class InspectingClientAsync(Explorer):
+class InspectingClientAsync(SemiPublic):
     """A client that learns what its device offers, and keeps knowing it.
 
     It connects, and connects again; asks what requests and sensors there are, and asks again
@@ -75,7 +75,7 @@ class InspectingClientAsync(Explorer):
     ) -> None:
         # What a factory put in its place may want to know.
         self._logger = logger
-        self.ioloop = ioloop
+        self._ioloop = ioloop
         client = self.inform_hook_client_factory(
             host, port, auto_reconnect=auto_reconnect, logger=logger
         )
@@ -96,6 +96,15 @@ class InspectingClientAsync(Explorer):
 
     # -- life ---------------------------------------------------------------------------
 
+    @property
+    def ioloop(self) -> IOLoop:
+        """The loop that was given; before connecting, without one, the current one."""
+        return self._ioloop or IOLoop.current()
+
+    @ioloop.setter
+    def ioloop(self, ioloop: IOLoop | None) -> None:
+        self._ioloop = ioloop
+
     def set_ioloop(self, ioloop: IOLoop | None) -> None:
         """Run on `ioloop`, or, if None, on the loop that is current when connecting.
 
@@ -106,7 +115,7 @@ class InspectingClientAsync(Explorer):
         """
         if self._running:
             raise RuntimeError("The loop cannot be changed while the client runs.")
-        self.ioloop = ioloop
+        self._ioloop = ioloop
 
     def preset_protocol_flags(self, protocol_flags: ProtocolFlags) -> None:
         """Say what the device speaks, whatever it says itself."""
@@ -136,7 +145,7 @@ class InspectingClientAsync(Explorer):
                 raise RuntimeError("The client is started already; stop() it first.")
         else:
             self._start()
-        return under_way(self._until_tcp(timeout), self.ioloop)
+        return under_way(self._until_tcp(timeout), self._ioloop)
 
     def start(self, timeout: float | None = None) -> asyncio.Future[None]:
         """Do the same as `connect`."""
@@ -145,18 +154,18 @@ class InspectingClientAsync(Explorer):
     def _start(self) -> None:
         if not self._stopped.is_set():
             raise RuntimeError("The client has not stopped yet; see until_stopped().")
-        if self.ioloop is None:
-            self.ioloop = IOLoop.current()
-        self._state.set_ioloop(self.ioloop)
-        self._stopped.set_ioloop(self.ioloop)
+        if self._ioloop is None:
+            self._ioloop = IOLoop.current()
+        self._state.set_ioloop(self._ioloop)
+        self._stopped.set_ioloop(self._ioloop)
         self._prepare()
-        self.katcp_client.set_ioloop(self.ioloop)
+        self.katcp_client.set_ioloop(self._ioloop)
         self._over = None
         self._running = True
         self._stopped.clear()
         self._reading_feeds.begin()
         self.katcp_client.start()
-        self._loop_task = under_way(self._state_loop(), self.ioloop)
+        self._loop_task = under_way(self._state_loop(), self._ioloop)
         self._loop_task.add_done_callback(self._loop_ended)
         self.katcp_client.until_stopped().add_done_callback(self._client_ended)
 
@@ -209,7 +218,7 @@ class InspectingClientAsync(Explorer):
         self._state.fail(self._over)
         if self.katcp_client.running():
             self.katcp_client.stop()
-        under_way(self._finish(), self.ioloop)
+        under_way(self._finish(), self._ioloop)
 
     async def _finish(self) -> None:
         """Say a last time that the connection is gone, when it is."""
@@ -257,6 +266,10 @@ class InspectingClientAsync(Explorer):
     def valid_states(self) -> frozenset[InspectingClientStateType]:
         """The five states there are."""
         return VALID_STATES
+
+    def running(self) -> bool:
+        """Tell whether the client has been started and not stopped."""
+        return self._running
 
     @property
     def connected(self) -> bool:
@@ -349,7 +362,7 @@ class InspectingClientAsync(Explorer):
         That is when requests can be made; `connected` may be true before. See `until_synced`.
         """
         if self._over is not None:
-            return failed(self._over, self.ioloop)
+            return failed(self._over, self._ioloop)
         return self.katcp_client.until_protocol(timeout)
 
     # -- requests -----------------------------------------------------------------------

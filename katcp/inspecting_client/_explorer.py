@@ -13,7 +13,7 @@ from katcp.inspecting_client._hooks import _InformHookDeviceClient
 from katcp.inspecting_client._inspection import inspect
 from katcp.inspecting_client._model import merged
 from katcp.inspecting_client._states import DATA_SYNCED
-from katcp.inspecting_client._watcher import SensorWatcher
+from katcp.inspecting_client._watcher import SensorKeeper
 
 
 class RequestType(NamedTuple):
@@ -33,7 +33,7 @@ class RequestType(NamedTuple):
     timeout_hint: float | None
 
 
-class Explorer(SensorWatcher):
+class Explorer(SensorKeeper):
     """A sensor watcher that can be asked for sensors and requests, also for unknown ones."""
 
     #: Makes request objects; called with the keywords name, description and timeout_hint. To be
@@ -72,7 +72,7 @@ class Explorer(SensorWatcher):
             with the sets `added` and `removed`), or of None. It fails with `SyncError` if one
             of the two cannot be had; nothing is kept of the other then.
         """
-        return under_way(self._inspect(EVERYTHING, self.sync_timeout), self.ioloop)
+        return under_way(self._inspect(EVERYTHING, self.sync_timeout), self._ioloop)
 
     def inspect_requests(
         self, name: str | None = None, timeout: float | None = None
@@ -93,7 +93,7 @@ class Explorer(SensorWatcher):
             `SyncError` if the device does not answer, or refuses to.
         """
         plan = Plan(all_requests=True) if name is None else Plan(requests=(name,))
-        return under_way(self._inspect_half(plan, timeout, "requests"), self.ioloop)
+        return under_way(self._inspect_half(plan, timeout, "requests"), self._ioloop)
 
     def inspect_sensors(
         self, name: str | None = None, timeout: float | None = None
@@ -103,7 +103,7 @@ class Explorer(SensorWatcher):
         See `inspect_requests`.
         """
         plan = Plan(all_sensors=True) if name is None else Plan(sensors=(name,))
-        return under_way(self._inspect_half(plan, timeout, "sensors"), self.ioloop)
+        return under_way(self._inspect_half(plan, timeout, "sensors"), self._ioloop)
 
     async def _inspect(self, plan: Plan, timeout: float | None) -> AttrDict | None:
         problems: list[str] = []
@@ -117,11 +117,11 @@ class Explorer(SensorWatcher):
 
     def future_check_sensor(self, name: str, update: bool | None = None) -> asyncio.Future[bool]:
         """Return a future that tells whether there is such a sensor; see `future_get_sensor`."""
-        return under_way(self._check(name, update, "sensors"), self.ioloop)
+        return under_way(self._check(name, update, "sensors"), self._ioloop)
 
     def future_check_request(self, name: str, update: bool | None = None) -> asyncio.Future[bool]:
         """Return a future that tells whether there is such a request; see `future_get_sensor`."""
-        return under_way(self._check(name, update, "requests"), self.ioloop)
+        return under_way(self._check(name, update, "requests"), self._ioloop)
 
     async def _check(self, name: str, update: bool | None, half: str) -> bool:
         await self._until(DATA_SYNCED)
@@ -150,8 +150,8 @@ class Explorer(SensorWatcher):
             Of the object, made by `sensor_factory` and kept until the sensor changes.
         """
         if name in self._model.sensors and self.state.data_synced:
-            return done(self._sensor(name), self.ioloop)
-        return under_way(self._get_sensor(name, update), self.ioloop)
+            return done(self._sensor(name), self._ioloop)
+        return under_way(self._get_sensor(name, update), self._ioloop)
 
     async def _get_sensor(self, name: str, update: bool | None) -> Any:
         return self._sensor(name) if await self._check(name, update, "sensors") else None
@@ -169,7 +169,7 @@ class Explorer(SensorWatcher):
 
         See `future_get_sensor`; the object is made by `request_factory`.
         """
-        return under_way(self._get_request(name, update), self.ioloop)
+        return under_way(self._get_request(name, update), self._ioloop)
 
     async def _get_request(self, name: str, update: bool | None) -> Any:
         if not await self._check(name, update, "requests"):

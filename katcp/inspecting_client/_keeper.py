@@ -69,7 +69,7 @@ class ModelKeeper:
     #: Inspections per second, in the long run, of a device that announces changes all the time.
     max_resync_rate: float = 10.0
 
-    ioloop: IOLoop | None
+    _ioloop: IOLoop | None
 
     def __init__(
         self,
@@ -96,6 +96,8 @@ class ModelKeeper:
         # Why nobody need wait for a state any more; None before the client is stopped.
         self._over: KatcpClientError | None = None
         self._callback: StateCallback | None = None
+        #: Called with each state as soon as it is entered, before anybody is told; plain function.
+        self.on_state: Callable[[InspectingClientStateType], object] | None = None
         self._change_feeds: Feeds[ChangeFeed] = Feeds()
         self._connected = AsyncEvent()
         self._disconnected = AsyncEvent()
@@ -122,13 +124,15 @@ class ModelKeeper:
         wanted = tuple(states)
         if self.state in wanted or self._over is None:
             return self._state.until_state_in(*wanted, timeout=timeout)
-        return failed(self._over, self.ioloop)
+        return failed(self._over, self._ioloop)
 
     # -- what moves the state at once ---------------------------------------------------
 
     def _enter(self, state: InspectingClientStateType) -> None:
         check_step(self._state.state, state)
         self._state.set_state(state)
+        if self.on_state is not None:
+            self.on_state(state)
 
     def _on_connection(self, connected: bool) -> None:
         if connected:
@@ -217,7 +221,8 @@ class ModelKeeper:
                 if self.resync_delay is not None:
                     self.resync_delay.success()
                 await self._announce(SYNCED)
-                if not self._agenda:
+                # The callback may have taken its time: the connection may be another by now.
+                if not self._agenda and self._still(session):
                     await self._wait(self._interface_changed, self._disconnected)
                 if not self._still(session):
                     return

@@ -59,7 +59,8 @@ class SensorBook:
     def __init__(self, logger: logging.Logger, updated: Update) -> None:
         self._logger = logger
         self._updated = updated
-        self._objects: dict[str, Any] = {}
+        #: By name; those that have been made.
+        self.objects: dict[str, Any] = {}
         # Readings that say so, until the device is back.
         self._unreachable: dict[str, Any] = {}
         self._read_time = {major: Timestamp().decoder(major) for major in (4, 5)}
@@ -67,7 +68,7 @@ class SensorBook:
 
     def get(self, name: str) -> Any:
         """Return the object of a sensor, or None if it has not been made."""
-        return self._objects.get(name)
+        return self.objects.get(name)
 
     def make(self, name: str, info: SensorInfo, factory: Callable[..., Any]) -> Any:
         """Make the object of a sensor by ``factory(name=..., ...)``, and keep it.
@@ -94,7 +95,7 @@ class SensorBook:
                     "Sensor %r is discrete without values; it is kept as a string", name
                 )
                 kind = Sensor.STRING
-        sensor = self._objects[name] = factory(
+        sensor = self.objects[name] = factory(
             name=name,
             sensor_type=kind,
             description=_text(raw_description),
@@ -107,7 +108,7 @@ class SensorBook:
     def drop(self, names: Iterable[str]) -> None:
         """Forget the objects of sensors that were removed or changed."""
         for name in names:
-            self._objects.pop(name, None)
+            self.objects.pop(name, None)
             self._unreachable.pop(name, None)
 
     # -- readings -----------------------------------------------------------------------
@@ -145,7 +146,7 @@ class SensorBook:
         Values stay what they were; so does the time of the first of several losses.
         """
         now = time.time()
-        for name, sensor in list(self._objects.items()):
+        for name, sensor in list(self.objects.items()):
             self._mark(name, sensor, now, _UNREACHABLE)
 
     def mark_reachable(self, in_doubt: Callable[[str], bool]) -> None:
@@ -157,7 +158,7 @@ class SensorBook:
             Tells of a name whether no new reading of it is to be expected.
         """
         for name, marked in list(self._unreachable.items()):
-            sensor = self._objects.get(name)
+            sensor = self.objects.get(name)
             if sensor is not None and reading_of(sensor) is marked and in_doubt(name):
                 self._mark(name, sensor, marked.timestamp, _UNKNOWN)
         self._unreachable.clear()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from typing import Any, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, Protocol, overload
 
 from katcp.aio import AttrDict, WaitTimeout, call_guarded, done, finish_guarded, under_way
 from katcp.compat import ensure_native_str
-from katcp.errors import KatcpClientError, SyncError
+from katcp.errors import KatcpClientDisconnected, KatcpClientError, SyncError
 from katcp.inspecting_client._feeds import Feeds, ReadingFeed
 from katcp.inspecting_client._hooks import _InformHookDeviceClient
 from katcp.inspecting_client._keeper import ModelKeeper
@@ -37,12 +38,24 @@ _AT_A_TIME = 200
 Replies = dict[str, Message | None]
 
 
-class SensorWatcher(ModelKeeper):
+class Follower(Protocol):
+    """What is kept in step with the sensors of a client, as `SensorWatcher` is."""
+
+    def model_changed(self, changes: AttrDict) -> None:
+        """Take note of a change of the model, before the client sets sampling strategies."""
+
+    def batch(self) -> AbstractContextManager[Any]:
+        """Return a context in which many readings change together."""
+
+
+class SensorKeeper(ModelKeeper):
     """A model keeper that has the sensors of its device as objects."""
 
     #: Makes sensor objects; called with the keywords name, sensor_type, description, units and
     #: params. To be set before connecting.
     sensor_factory: Callable[..., Any] = Sensor
+    #: Whether readings are marked `unreachable` when the connection is lost.
+    marks_unreachable: bool = True
 
     def __init__(
         self,
@@ -54,6 +67,7 @@ class SensorWatcher(ModelKeeper):
         self._sensors = SensorBook(logger, self._sensor_updated)
         self._wishes = SamplingWishes()
         self._reading_feeds: Feeds[ReadingFeed] = Feeds()
+        self._followers: tuple[Follower, ...] = ()
         katcp_client.hook_wire_inform("sensor-status", self._on_readings)
 
     def _on_protocol(self, revised: bool) -> None:
@@ -80,7 +94,7 @@ class SensorWatcher(ModelKeeper):
     def _on_readings(self, arguments: list[bytes]) -> None:
         update: Callable[[str, bytes, bytes, bytes], None] = self._update_sensor
         if (
-            type(self).update_sensor is not SensorWatcher.update_sensor
+            type(self).update_sensor is not SensorKeeper.update_sensor
             or "update_sensor" in self.__dict__
         ):
             update = self._call_update_sensor
@@ -114,7 +128,7 @@ class SensorWatcher(ModelKeeper):
         if awaitable is not None and not (
             isinstance(awaitable, asyncio.Future) and awaitable.done()
         ):
-            under_way(finish_guarded(self._logger, what, awaitable), self.ioloop)
+            under_way(finish_guarded(self._logger, what, awaitable), self._ioloop)
 
     def update_sensor(
         self, name: str, timestamp: bytes, status: bytes, value: bytes
@@ -125,7 +139,7 @@ class SensorWatcher(ModelKeeper):
         also in a coroutine. A sensor that is not known is logged.
         """
         self._update_sensor(ensure_native_str(name), timestamp, status, value)
-        return done(None, self.ioloop)
+        return done(None, self._ioloop)
 
     def _update_sensor(self, name: str, timestamp: bytes, status: bytes, value: bytes) -> None:
         sensor = self._sensors.get(name)
@@ -209,7 +223,7 @@ class SensorWatcher(ModelKeeper):
         names = [name] if isinstance(name, str) else list(dict.fromkeys(name))
         for each in names:
             self._wishes.want(each, wish)
-        return under_way(self._set_sampling(names, wish, isinstance(name, str)), self.ioloop)
+        return under_way(self._set_sampling(names, wish, isinstance(name, str)), self._ioloop)
 
     @property
     def sampling(self) -> dict[str, tuple[Any, ...]]:
@@ -265,6 +279,8 @@ class SensorWatcher(ModelKeeper):
         async def answer() -> Message | None:
             try:
                 reply, _ = await asked
+            except KatcpClientDisconnected:
+                return None  # with the connection all strategies are gone; a sync sets them again
             except (WaitTimeout, KatcpClientError) as error:
                 self._logger.warning(
                     "Cannot set sampling of %s: %s", _shortened(request.names), error
@@ -272,7 +288,7 @@ class SensorWatcher(ModelKeeper):
                 return None
             return Message.reply("sensor-sampling", *reply)
 
-        return under_way(answer(), self.ioloop)
+        return under_way(answer(), self._ioloop)
 
     def _take_reply(self, name: str, wish: Wish, reply: Message | None) -> None:
         if reply is None or wish.strategy == "none":
@@ -289,19 +305,104 @@ class SensorWatcher(ModelKeeper):
 
     def _connection_lost(self) -> None:
         self._wishes.connection_lost()
-        self._sensors.mark_unreachable()
+        if self.marks_unreachable:
+            with self._batch():
+                self._sensors.mark_unreachable()
 
     def _objects_changed(self, changes: AttrDict) -> None:
         if "sensors" in changes:
             self._sensors.drop(changes.sensors.removed)
             self._wishes.sensors_gone(changes.sensors.removed)
+        for follower in self._followers:
+            try:
+                follower.model_changed(changes)
+            except Exception:
+                self._logger.exception("%r cannot follow a change", follower)
 
     async def _model_is_current(self) -> None:
         due = self._wishes.due(self._model.sensors)
         if due and self.katcp_client.protocol_flags is not None:
             await self._send_sampling(due)
         if self._connected.is_set():
-            self._sensors.mark_reachable(lambda name: name not in self._wishes.in_force)
+            with self._batch():
+                self._sensors.mark_reachable(lambda name: name not in self._wishes.in_force)
+
+    # -- followers ----------------------------------------------------------------------
+
+    def sensor_object(self, name: str) -> Any:
+        """Return the object of a sensor that is known, made now if need be.
+
+        Raises
+        ------
+        KeyError
+            If it is not known.
+        """
+        return self._sensor(name)
+
+    def sensor_description(self, name: str) -> tuple[Any, ...]:
+        """Return (name, description, units, type name, *parameters) of a sensor that is known.
+
+        Text, but for the parameters, which are bytes as the device has sent them.
+
+        Raises
+        ------
+        KeyError
+            If it is not known.
+        """
+        _, description, units, type_name, *params = self._model.sensors[name]
+        texts = [raw.decode("utf-8", "backslashreplace") for raw in (description, units, type_name)]
+        return (name, *texts, *params)
+
+    def request_description(self, name: str) -> tuple[str, str, float | None]:
+        """Return (name, help text, timeout hint or None [s]) of a request that is known.
+
+        Raises
+        ------
+        KeyError
+            If it is not known.
+        """
+        text, hint = self._model.requests[name]
+        return name, text.decode("utf-8", "backslashreplace"), None if hint is None else float(hint)
+
+    def add_follower(self, follower: Follower) -> None:
+        """Keep something in step with the model, from the next change on."""
+        self._followers = (*self._followers, follower)
+
+    def remove_follower(self, follower: Follower) -> None:
+        """Let it be."""
+        self._followers = tuple(each for each in self._followers if each is not follower)
+
+    @contextmanager
+    def _batch(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for follower in self._followers:
+                stack.enter_context(follower.batch())
+            yield
+
+    def adopt_sampling(
+        self, wishes: Mapping[str, Wish], *, send: bool = True
+    ) -> asyncio.Future[Replies] | None:
+        """Take over sampling strategies, for each sensor its own.
+
+        While the model is not up to date they are left to the sync under way, or to come.
+
+        Parameters
+        ----------
+        wishes : mapping
+            Of sensors that are there, by name.
+        send : bool
+            Whether the device is to be told; those of sensors that are gone just end.
+
+        Returns
+        -------
+        Future or None
+            Of the replies; None if nothing is sent.
+        """
+        for name, wish in wishes.items():
+            self._wishes.want(name, wish)
+        if not send or not wishes or not self.state.data_synced or not self._connected.is_set():
+            return None
+        return under_way(self._send_sampling(dict(wishes)), self._ioloop)
 
 
 def _shortened(names: tuple[str, ...]) -> str:

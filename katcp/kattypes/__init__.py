@@ -7,7 +7,6 @@ from katcp.kattypes._annotations import decode, encode, type_for
 from katcp.kattypes._base import KatcpType, logger
 from katcp.kattypes._choices import Discrete, DiscreteEnum, DiscreteMulti, enum_word
 from katcp.kattypes._decorators import (
-    convert_method_name,
     inform,
     request,
     return_reply,
@@ -21,6 +20,7 @@ from katcp.kattypes._marks import (
     minimum_katcp_version,
     request_timeout_hint,
 )
+from katcp.kattypes._names import convert_method_name
 from katcp.kattypes._numbers import (
     Bool,
     Float,

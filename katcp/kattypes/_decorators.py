@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from katcp.kattypes._base import KatcpType, as_types
+from katcp.kattypes._names import convert_method_name
 from katcp.kattypes._packing import compile_unpacker, make_slots
 from katcp.kattypes._replies import compile_reply, is_deferred, map_deferred
 from katcp.protocol import DEFAULT_KATCP_MAJOR, Message
@@ -17,11 +18,6 @@ Decorator = Callable[[Handler], Handler]
 
 #: Attribute of handlers that unpack messages by themselves.
 UNPACKS_MESSAGE = "_request_decorated"
-
-
-def convert_method_name(prefix: str, name: str) -> str:
-    """Return the wire name of a handler: ``request_raw_reverse`` becomes ``raw-reverse``."""
-    return name[len(prefix) :].replace("_", "-")
 
 
 def _parameter_names(handler: Handler, skip: int, count: int) -> list[str]:

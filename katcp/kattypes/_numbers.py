@@ -57,9 +57,19 @@ def decode_float(value: bytes) -> float:
     return number
 
 
-def encode_float(value: float) -> bytes:
-    """Write the shortest text that reads back as the same float."""
-    return repr(float(value)).encode()
+def encode_float(value: Any) -> bytes:
+    """Write the shortest text that reads back as the same float.
+
+    Raises
+    ------
+    ValueError
+        For text: a number that was never read is more likely a mistake.
+    """
+    if type(value) is not float:
+        if isinstance(value, (str, bytes)):
+            raise ValueError(f"Text is no float: {quoted(value)}")
+        value = float(value)
+    return repr(value).encode()
 
 
 class Int(KatcpType):
@@ -122,6 +132,12 @@ class Int(KatcpType):
         return describe_range(self.name, self._min, self._max)
 
 
+def _short(value: float) -> str:
+    """Return a number for an error text: ``6`` for 6.0; with all digits if it needs them."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
+
+
 class Float(KatcpType):
     """Floats: ``1.5``, ``1e-09``, ``nan``; written so that they read back the same.
 
@@ -145,9 +161,9 @@ class Float(KatcpType):
         if value != value and (self._min is not None or self._max is not None):
             raise ValueError("Float nan is not in the allowed range.")
         if self._min is not None and value < self._min:
-            raise ValueError(f"Float {value} is lower than minimum {self._min}.")
+            raise ValueError(f"Float {_short(value)} is lower than minimum {_short(self._min)}.")
         if self._max is not None and value > self._max:
-            raise ValueError(f"Float {value} is higher than maximum {self._max}.")
+            raise ValueError(f"Float {_short(value)} is higher than maximum {_short(self._max)}.")
 
     def encode(self, value: float, major: int) -> bytes:
         """Write the shortest text that reads back the same; raise `ValueError` for text."""

@@ -122,7 +122,7 @@ class Regex(Str):
         if isinstance(regex, (str, bytes)):
             regex = re.compile(ensure_native_str(regex))
         self._pattern = regex.pattern
-        self._flags = "".join(flag for flag in self._FLAGS if regex.flags & re.RegexFlag[flag])
+        self._flags = ",".join(flag for flag in self._FLAGS if regex.flags & re.RegexFlag[flag])
         self._match = regex.match
 
     def check(self, value: object, major: int) -> None:

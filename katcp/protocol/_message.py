@@ -19,13 +19,13 @@ _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9\-]*", re.ASCII)
 _NAME_MATCH = _NAME.fullmatch
 
 
-def encode_utf8_with_error_log(text: str) -> bytes:
-    """Encode `text` in UTF-8; what cannot be encoded becomes ``?`` and is logged."""
+def encode_utf8_with_error_log(arg: str) -> bytes:
+    """Encode the text `arg` in UTF-8; what cannot be encoded becomes ``?`` and is logged."""
     try:
-        return text.encode("utf-8")
+        return arg.encode("utf-8")
     except UnicodeEncodeError:
-        _log.error("Error encoding message argument %r as UTF-8", text)
-        return text.encode("utf-8", "replace")
+        _log.error("Error encoding message argument %r as UTF-8", arg)
+        return arg.encode("utf-8", "replace")
 
 
 def _format_object(value: object) -> bytes:

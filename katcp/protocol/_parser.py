@@ -37,8 +37,8 @@ class MessageParser:
     SPECIAL_RE: ClassVar[re.Pattern[bytes]] = re.compile(rb"[\0\n\r\x1b\t ]")
     UNESCAPE_RE: ClassVar[re.Pattern[bytes]] = re.compile(rb"\\(.?)")
     WHITESPACE_RE: ClassVar[re.Pattern[bytes]] = re.compile(rb"[ \t]+")
-    NAME_RE: ClassVar[re.Pattern[str]] = re.compile(
-        r"^(?P<name>[a-zA-Z][a-zA-Z0-9\-]*)(\[(?P<id>[0-9]+)\])?$"
+    NAME_RE: ClassVar[re.Pattern[bytes]] = re.compile(
+        rb"^(?P<name>[a-zA-Z][a-zA-Z0-9\-]*)(\[(?P<id>[0-9]+)\])?$"
     )
 
     def parse(self, line: bytes) -> Message:

@@ -155,6 +155,10 @@ class SamplingTable:
         subscription = self._clients.get(subscriber, {}).get(sensor)
         return NONE if subscription is None else subscription.plan
 
+    def sensors_of(self, subscriber: Subscriber) -> list[Sensor]:
+        """Return the sensors that a client has strategies on."""
+        return list(self._clients.get(subscriber, ()))
+
     def set(self, subscriber: Subscriber, sensors: Iterable[Sensor], plan: Plan) -> None:
         """Give a client one strategy on some sensors, and send it their present readings.
 

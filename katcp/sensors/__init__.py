@@ -3,6 +3,7 @@
 No loop, no thread, and no clock but the wall clock, for timestamps.
 """
 
+from katcp.sensors._aggregate import AggregateSensor
 from katcp.sensors._reading import (
     STATUS_NAMES,
     STATUS_NAMES_RAW,
@@ -12,6 +13,7 @@ from katcp.sensors._reading import (
     Reading,
 )
 from katcp.sensors._sensor import Observer, Sensor
+from katcp.sensors._set import SensorSet
 from katcp.sensors._strategies import (
     NEVER,
     NONE,
@@ -36,11 +38,13 @@ __all__ = [
     "STATUS_NAMES_RAW",
     "TYPE_NUMBERS",
     "VALID_STATUSES",
+    "AggregateSensor",
     "Observer",
     "Plan",
     "Reading",
     "Sampler",
     "Sensor",
+    "SensorSet",
     "difference_exceeds",
     "event_differs",
     "next_tick",

@@ -6,7 +6,7 @@ import functools
 import logging
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar, Protocol
 
@@ -15,6 +15,7 @@ from katcp.errors import KatcpTypeError
 from katcp.kattypes import KatcpType, Timestamp
 from katcp.protocol import escape
 from katcp.sensors import _reading as statuses
+from katcp.sensors._overridden import respect
 from katcp.sensors._reading import Reading, status_names
 from katcp.sensors._types import (
     DISCRETE,
@@ -135,10 +136,11 @@ class Sensor:
             self.params: list[Any] = self._discrete_words(params)
             self._words = frozenset(self.params)
         else:
-            self.params = list(params) if params else []
+            self.params = params if params else []  # type: ignore[assignment]
 
         self._observers: AbstractSet[Observer] = _NOBODY
-        self._notified: tuple[Observer, ...] = ()  # the same, to walk over while it changes
+        # The same, to walk over while it changes.
+        self._notified: tuple[Observer, ...] = ()
         self._reading = Reading(
             time.time(),
             statuses.UNKNOWN if initial_status is None else initial_status,
@@ -152,7 +154,7 @@ class Sensor:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._formats_itself = cls.format_reading is not Sensor.format_reading
+        respect(cls, Sensor)
 
     #: Whether a subclass has its own way to write readings.
     _formats_itself: ClassVar[bool] = False
@@ -169,6 +171,16 @@ class Sensor:
     @functools.cached_property
     def _kattype(self) -> KatcpType:
         return self._kind.shared if self._words is None else self._kind.kattype(self.params)
+
+    @property
+    def _formatter(self) -> Callable[..., bytes]:
+        """What writes values: ``f(value, nocheck=False, major=5)``."""
+        return self._kattype.pack
+
+    @property
+    def _parser(self) -> Callable[..., Any]:
+        """What reads values: ``f(packed_value, major=5)``."""
+        return self._kattype.unpack
 
     def _discrete_words(self, params: Sequence[Any] | None) -> list[str]:
         words = list(params or ())
@@ -315,17 +327,17 @@ class Sensor:
 
     def value(self) -> Any:
         """Return the value of the present reading."""
-        return self._reading.value
+        return self.read().value
 
     def status(self) -> int:
         """Return the status of the present reading."""
-        return self._reading.status
+        return self.read().status
 
     def _old_name(self, name: str) -> Any:
         warnings.warn(
             f"Sensor._{name} is deprecated: use read().{name}", DeprecationWarning, stacklevel=3
         )
-        return getattr(self._reading, name)
+        return getattr(self.read(), name)
 
     @property
     def _timestamp(self) -> Any:
@@ -352,7 +364,7 @@ class Sensor:
 
     def read_formatted(self, major: int = 5) -> tuple[bytes, bytes, bytes]:
         """Return (timestamp, status, value) of the present reading as bytes, unescaped."""
-        return self.format_reading(self._reading, major)
+        return self.format_reading(self.read(), major)
 
     def wire_reading(self, major: int = 5) -> bytes:
         r"""Return the present reading as the tail of an inform: ``b" T 1 NAME STATUS VALUE\n"``.
@@ -383,13 +395,20 @@ class Sensor:
             return self._encode(reading, major)
         except Exception:
             _log.exception("Sensor %r has a reading that cannot be sent: %r", self.name, reading)
-            stand_in = Reading(time.time(), statuses.FAILURE, self._first_value(None))
-            return self._encode(stand_in, major)
+            return self._stand_in(major)
+
+    def _stand_in(self, major: int) -> bytes:
+        """Return the line that is sent in place of a reading that cannot be sent."""
+        reading = Reading(time.time(), statuses.FAILURE, self._first_value(None))
+        return self._line(Sensor.format_reading(self, reading, major))
+
+    def _line(self, parts: Sequence[bytes]) -> bytes:
+        timestamp, status, value = parts
+        return b" %b 1 %b %b %b\n" % (timestamp, self._wire_name, status, escape(value))
 
     def _encode(self, reading: Reading, major: int) -> bytes:
         if major < 5 or self._formats_itself:
-            parts = self.format_reading(reading, major)
-            return b" %b 1 %b %b %b\n" % (parts[0], self._wire_name, parts[1], escape(parts[2]))
+            return self._line(self.format_reading(reading, major))
         # The same for the usual case, in half the time: one step of formatting, and no look
         # for what has to be escaped where there can be nothing.
         timestamp, status, value = reading
@@ -514,7 +533,7 @@ class Sensor:
 
     def notify(self, reading: Reading) -> None:
         """Tell the observers of `reading`."""
-        for observer in self._notified:
+        for observer in self._observers:
             try:
                 observer.update(self, reading)
             except Exception:

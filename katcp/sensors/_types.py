@@ -158,7 +158,9 @@ SENSOR_TYPES: dict[int, SensorType] = {
         plain=True,
     ),
     LRU: SensorType("lru", Lru, LRU_NOMINAL, (), _check_lru, _format_lru, _format_lru, plain=True),
-    DISCRETE: SensorType("discrete", Discrete, None, (), _accept, format_argument, format_argument),
+    DISCRETE: SensorType(
+        "discrete", Discrete, "unknown", (), _accept, format_argument, format_argument
+    ),
     STRING: SensorType("string", Str, "", (str, bytes), _accept, format_argument, format_argument),
     TIMESTAMP: SensorType(
         "timestamp",

@@ -38,6 +38,13 @@ class ClientConnection(LineConnection):
     Handlers and other code of a device use it to send to that client. What is sent to a client
     that has gone is dropped without an error.
 
+    Parameters
+    ----------
+    server : KATCPServer
+        Whose client it is.
+    conn_id : object
+        Tells it from the server's others, for people.
+
     Attributes
     ----------
     address : str
@@ -45,6 +52,8 @@ class ClientConnection(LineConnection):
     """
 
     __slots__ = (
+        "__dict__",
+        "__weakref__",
         "_busy",
         "_closing",
         "_disconnect_called",
@@ -55,12 +64,13 @@ class ClientConnection(LineConnection):
         "_waiting_bytes",
         "_waiting_paused",
         "address",
+        "conn_id",
         "deferred",
         "midless",
         "requests",
     )
 
-    def __init__(self, server: KATCPServer) -> None:
+    def __init__(self, server: KATCPServer, conn_id: Any) -> None:
         super().__init__(
             server.pump,
             server.max_line or server.MAX_MSG_SIZE,
@@ -68,6 +78,7 @@ class ClientConnection(LineConnection):
             server.stall_timeout,
         )
         self._server = server
+        self.conn_id = conn_id
         self.address = "unknown"
         self._busy = False
         self._waiting: collections.deque[Any] = collections.deque()
@@ -315,8 +326,6 @@ class ClientConnection(LineConnection):
 
 class ThreadsafeClientConnection(ClientConnection):
     """A client that handlers in other threads may send to."""
-
-    __slots__ = ()
 
     def send(self, line: bytes) -> None:
         """Send from any thread; lines of one thread keep their order."""

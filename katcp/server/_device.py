@@ -6,11 +6,12 @@ import asyncio
 import functools
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from collections.abc import Set as AbstractSet
+from typing import Any, ClassVar, TypeVar
 
 from katcp._version import __version__
 from katcp.protocol import INTERFACE_CHANGED_KATCP_MAJOR, Message, escape
-from katcp.sampling import SamplingTable
+from katcp.sampling import SampleStrategy, SamplingTable
 from katcp.sensors import PERIOD_FLOOR, Sensor
 from katcp.server._announcer import InterfaceAnnouncer
 from katcp.server._connection import ClientConnection
@@ -23,6 +24,10 @@ from katcp.server._requests import (
     SamplingRequests,
     SensorRequests,
 )
+from katcp.server._sensor_set import DeviceSensors
+from katcp.server._strategies import MessageSubscriber, Strategies, StrategiesOfClient
+
+_Server = TypeVar("_Server", bound="AsyncDeviceServer")
 
 _REQUEST_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9\-]*", re.ASCII)
 _GOOD_SENSOR_NAME = re.compile(r"[A-Za-z0-9._\-]+", re.ASCII)
@@ -70,6 +75,10 @@ class DeviceServer(
     BUILD_INFO: ClassVar[tuple[Any, ...]] = ("name", 0, 1, "")
 
     SUPPORTED_PROTOCOL_MAJOR_VERSIONS: ClassVar[tuple[int, ...]] = (4, 5)
+    #: Major version -> names of requests that servers of that version do not have.
+    UNSUPPORTED_REQUESTS_BY_MAJOR_VERSION: ClassVar[dict[int, AbstractSet[str]]] = {
+        4: {"version-list"}
+    }
 
     announces_clients = True
 
@@ -80,6 +89,13 @@ class DeviceServer(
                 f"{self.SUPPORTED_PROTOCOL_MAJOR_VERSIONS}."
             )
         super().__init__(*args, **kwargs)
+        unsupported = self.UNSUPPORTED_REQUESTS_BY_MAJOR_VERSION.get(self.katcp_major, ())
+        if any(name in self._request_handlers for name in unsupported):
+            self._request_handlers = {
+                name: handler
+                for name, handler in self._request_handlers.items()
+                if name not in unsupported
+            }
         self.period_floor = period_floor
         self.log = DeviceLogger(self, python_logger=self._logger)
         #: Name -> (version, build or None) of further parts, for ``?version-list``.
@@ -91,8 +107,9 @@ class DeviceServer(
         self._sensor_changes = 0
         self._description_tails: dict[Sensor, bytes] = {}
         self._help_tails: dict[str, tuple[Any, bytes]] = {}
-        self._client_conns: Any = self._server.connections
-        self._sampling: SamplingTable = None  # type: ignore[assignment]  # made with the loop
+        #: Strategies that the device itself has added to those that clients have set.
+        self._added_strategies: dict[Any, dict[Sensor, SampleStrategy]] = {}
+        self._sampling: SamplingTable | None = None  # made with the loop
         self._announcer: InterfaceAnnouncer | None = None
         self.setup_sensors()
 
@@ -108,7 +125,7 @@ class DeviceServer(
         name, major, minor, *suffix = self.BUILD_INFO
         return f"{name}-{major}.{minor}{suffix[0] if suffix else ''}"
 
-    def version_lines(self) -> Iterable[tuple[str, ...]]:
+    def katcp_versions(self) -> Iterable[tuple[str, ...]]:
         """Return name, version and, maybe, build of all that has a version."""
         yield "katcp-protocol", str(self.PROTOCOL_INFO)
         yield "katcp-library", f"katcp-python-{__version__}", __version__
@@ -125,6 +142,16 @@ class DeviceServer(
         self._restart_queue = restart_queue
 
     # -- sensors ------------------------------------------------------------------------
+
+    # Programs for katcp-python may have an attribute of that name, so it can be replaced.
+    @functools.cached_property
+    def sensors(self) -> DeviceSensors:
+        """The sensors as a set: adding one to it, or removing it, is `add_sensor` and so on."""
+        return self._sensor_set
+
+    @functools.cached_property
+    def _sensor_set(self) -> DeviceSensors:
+        return DeviceSensors(self)
 
     def add_sensor(self, sensor: Sensor) -> None:
         """Add a sensor; one of the same name is replaced.
@@ -145,6 +172,7 @@ class DeviceServer(
         self._sensor_changes += 1
         if old is not sensor:
             self._changed("sensor", sensor.name, "added" if old is None else "modified")
+            self._sensor_set.changed(old, sensor)
 
     def _check_name(self, name: str) -> None:
         if _GOOD_SENSOR_NAME.fullmatch(name) is not None:
@@ -173,9 +201,13 @@ class DeviceServer(
         self._sensor_changes += 1
         self._forget_sensor(known)
         self._changed("sensor", name, "removed")
+        self._sensor_set.changed(known, None)
 
     def _forget_sensor(self, sensor: Sensor) -> None:
         self._description_tails.pop(sensor, None)
+        for added in list(self._added_strategies.values()):
+            if sensor in added:
+                added.pop(sensor).cancel()
         if self._sampling is not None:
             self.in_loop(self._sampling.drop_sensor, sensor)
 
@@ -237,6 +269,10 @@ class DeviceServer(
         self._request_handlers = handlers
         self._changed("request", name, "modified" if known else "added")
 
+    def has_request(self, name: str) -> bool:
+        """Tell whether there is a request of that name."""
+        return name in self._request_handlers
+
     def remove_request(self, name: str) -> None:
         """Remove a request; clients are told.
 
@@ -258,18 +294,44 @@ class DeviceServer(
 
     # -- clients ------------------------------------------------------------------------
 
+    @property
+    def _client_conns(self) -> AbstractSet[ClientConnection]:
+        """The clients that are connected."""
+        return self._server.connections.keys()
+
+    @property
+    def _strategies(self) -> Strategies:
+        """Client -> sensor -> strategy; those that a device puts in end with the client's own."""
+        return Strategies(self)
+
+    def katcp_sampling_clients(self) -> list[Any]:
+        """Return the clients that are connected, and others that have strategies."""
+        return list(dict.fromkeys([*self._server.connections, *self._added_strategies]))
+
+    def katcp_strategies_of(self, client_conn: Any) -> StrategiesOfClient:
+        """Return the strategies of a client, by sensor."""
+        added = self._added_strategies.setdefault(client_conn, {})
+        return StrategiesOfClient(self._sampling, self._subscriber(client_conn), added)
+
+    @staticmethod
+    def _subscriber(connection: Any) -> Any:
+        """Return what takes the reports for a connection, which may be one of somebody's tests."""
+        is_real = issubclass(type(connection), ClientConnection)
+        return connection if is_real else MessageSubscriber(connection)
+
     def on_client_connect(self, client_conn: ClientConnection) -> Any:
         """Greet a client."""
-        if self.major >= 5:
-            lines = list(self.version_lines())[:3]
+        if self.katcp_major >= 5:
+            lines = list(self.katcp_versions())[:3]
             lines[1] = lines[1][:2]
             head = b"#version-connect"
         else:
             lines = [("#version", self.version()), ("#build-state", self.build_state())]
             head = b""
+        send = self._subscriber(client_conn).send
         for line in lines:
             words = b" ".join([escape(word.encode("utf-8", "replace")) for word in line])
-            client_conn.send(head + b" " + words + b"\n" if head else words + b"\n")
+            send(head + b" " + words + b"\n" if head else words + b"\n")
         return SENT
 
     def on_client_disconnect(
@@ -283,13 +345,14 @@ class DeviceServer(
 
     def client_gone(self, connection: ClientConnection) -> None:
         """Forget a client, whatever `on_client_disconnect` did (called by the socket side)."""
-        if self._sampling is not None:
-            self._sampling.clear(connection)
+        self.clear_strategies(connection)
 
     def clear_strategies(self, client_conn: Any, remove_client: bool = False) -> None:
         """End all sampling strategies of a client; in the loop."""
         if self._sampling is not None:
-            self._sampling.clear(client_conn)
+            self._sampling.clear(self._subscriber(client_conn))
+        for strategy in self._added_strategies.pop(client_conn, {}).values():
+            strategy.cancel()
 
     def mass_inform(self, msg: Message) -> Sent:
         """Send an inform to all clients; from any thread."""
@@ -307,8 +370,8 @@ class DeviceServer(
     def loop_started(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make what belongs to the loop (called by the socket side)."""
         super().loop_started(loop)
-        self._sampling = SamplingTable(loop, self.major)
-        if self.major >= INTERFACE_CHANGED_KATCP_MAJOR:
+        self._sampling = SamplingTable(loop, self.katcp_major)
+        if self.katcp_major >= INTERFACE_CHANGED_KATCP_MAJOR:
             self._announcer = InterfaceAnnouncer(loop, self._server.mass_send)
 
     def loop_stopping(self) -> None:
@@ -317,7 +380,10 @@ class DeviceServer(
         if self._announcer is not None:
             self._announcer.stop()
             self._announcer = None
-        self._sampling.close()
+        if self._sampling is not None:
+            self._sampling.close()
+        for client in list(self._added_strategies):
+            self.clear_strategies(client)
 
 
 def _unbound(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -352,3 +418,12 @@ class AsyncDeviceServer(DeviceServer):
         if self.ioloop is None:
             self.set_ioloop()
         super().start(timeout)
+
+    async def __aenter__(self: _Server) -> _Server:
+        """Start, and serve until the end of the block."""
+        self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Stop."""
+        await self.stop()

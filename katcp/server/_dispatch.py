@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import concurrent.futures
 import functools
 import inspect
 import logging
+import sys
 import traceback
 import types
 from collections.abc import Callable, Sequence
@@ -21,7 +23,7 @@ from katcp.errors import AsyncReply, FailReply, InvalidReply
 from katcp.kattypes import TypedSignature
 from katcp.protocol import Message, WireMessage, format_argument
 from katcp.server._connection import ClientConnection
-from katcp.server._request import ClientRequestConnection, Sent
+from katcp.server._request import ClientRequestConnection, Sent, WireRequest
 
 if TYPE_CHECKING:
     from katcp.server._base import DeviceServerBase
@@ -92,28 +94,29 @@ class Entry:
         self.head = name.encode("ascii")
         self.handler = handler
         signature = signature_of(handler, type(server))
-        self.unpack = None if signature is None else signature.unpacker(server.major)
-        self.reply_arguments = None if signature is None else signature.replier(server.major)
+        self.unpack = None if signature is None else signature.unpacker(server.katcp_major)
+        self.reply_arguments = None if signature is None else signature.replier(server.katcp_major)
         self.serial = not getattr(handler, "_concurrent_reply", False)
         self.executor: Callable[[], Any] | None = None
         if getattr(handler, "katcp_blocking", False):
-            self.executor = server.handler_pool
+            self.executor = server.katcp_handler_pool
         elif (
-            server.has_handler_thread
+            server.katcp_has_handler_thread
             and not is_coroutine_handler(getattr(handler, "katcp_bound", handler))
-            and not server.is_own_handler(handler)
+            and not server.katcp_is_own_handler(handler)
         ):
-            self.executor = server.handler_thread
+            self.executor = server.katcp_handler_thread
 
     def start(
         self,
         server: DeviceServerBase,
         connection: ClientConnection,
         wire: WireMessage,
-        *,
-        here: bool = False,
+        given: ClientRequestConnection | None = None,
     ) -> ClientRequestConnection | None:
-        """Call the handler; in this thread, if `here`.
+        """Call the handler, with a new request of `connection`, or the one that is `given`.
+
+        For one that is given the handler is called in this thread.
 
         Returns
         -------
@@ -121,21 +124,24 @@ class Entry:
             The request if its handler is under way, None if it has been dealt with (or will be
             answered later by an `AsyncReply`).
         """
-        mid = wire.mid
-        if mid is None:
-            head = self.head
-        elif type(mid) is int:
-            head = b"%b[%d]" % (self.head, mid)
+        if given is not None:
+            req = given
         else:
-            head = self.head + b"[" + mid + b"]"  # type: ignore[operator]  # not an int, so bytes
-        req = ClientRequestConnection(connection, self.name, head, wire)
+            mid = wire.mid
+            if mid is None:
+                head = self.head
+            elif type(mid) is int:
+                head = b"%b[%d]" % (self.head, mid)
+            else:
+                head = self.head + b"[" + mid + b"]"  # type: ignore[operator]  # not int: bytes
+            req = WireRequest(connection, self.name, head, wire)
         try:
             arguments: Sequence[Any]
             if self.unpack is None:
                 arguments = (req.msg,)
             else:
                 arguments = self.unpack(wire.arguments)
-            if self.executor is not None and not here:
+            if self.executor is not None and given is None:
                 call = functools.partial(self.handler, server, req, *arguments)
                 return self._follow(server, req, run_elsewhere(server, self.executor(), call))
             result = self.handler(server, req, *arguments)
@@ -159,21 +165,21 @@ class Entry:
         self, server: DeviceServerBase, req: ClientRequestConnection, pending: Any
     ) -> ClientRequestConnection | None:
         """Wait for a handler's result. Returns the request, or None if it has been dealt with."""
-        future = server.follow(pending)
+        future = server.katcp_follow(pending)
         if future.done():  # a coroutine that never had to wait
             return None if self._finished(server, req, future) else req
-        connection = req.client_connection
-        connection.requests.add(req)
+        books = req.books
+        books.requests.add(req)
         if not req.has_mid:
-            connection.midless[self.head] = req
-        server.under_way[req] = future
+            books.midless[self.head] = req
+        server.katcp_under_way[req] = future
 
         def finished(future: asyncio.Future[Any]) -> None:
-            server.under_way.pop(req, None)
-            connection.requests.discard(req)
+            server.katcp_under_way.pop(req, None)
+            books.requests.discard(req)
             if not req.has_mid:
-                connection.midless.pop(self.head, None)
-            connection.finish(req, functools.partial(self._finished, server, req, future))
+                books.midless.pop(self.head, None)
+            books.finish(req, functools.partial(self._finished, server, req, future))
 
         future.add_done_callback(finished)
         return req
@@ -197,13 +203,13 @@ class Entry:
 
     def _defer(self, req: ClientRequestConnection) -> None:
         """Remember a request that is answered later, to answer it if the server is stopped."""
-        connection = req.client_connection
+        books = req.books
         req.on_done = _nothing  # so that `send_reply` tells the connection
-        connection.deferred.add(req)
+        books.deferred.add(req)
         if not req.has_mid:
-            connection.midless[self.head] = req
+            books.midless[self.head] = req
         if req.answered:  # by another thread, meanwhile
-            connection.answered(req)
+            books.answered(req)
 
     def _settle(self, req: ClientRequestConnection, result: Any) -> None:
         """Send the reply that a handler returned.
@@ -293,7 +299,22 @@ def run_elsewhere(
         except BaseException as error:
             return error
 
-    return server.asyncio_loop.run_in_executor(executor, guarded)
+    return asyncio.wrap_future(executor.submit(guarded), loop=server.asyncio_loop)
+
+
+def follow(loop: asyncio.AbstractEventLoop, pending: Any) -> asyncio.Future[Any]:
+    """Return a future of `loop` for whatever a handler returned that is not ready."""
+    if isinstance(pending, asyncio.Future):
+        return pending
+    if isinstance(pending, concurrent.futures.Future):
+        return asyncio.wrap_future(pending, loop=loop)
+    if inspect.iscoroutine(pending):
+        pending = caught(pending)
+        if sys.version_info >= (3, 12):
+            # A task may begin at once there, so that one that never waits is done here and now.
+            return asyncio.Task(pending, loop=loop, eager_start=True)
+    future: asyncio.Future[Any] = asyncio.ensure_future(pending, loop=loop)
+    return future
 
 
 async def caught(coroutine: Any) -> Any:
@@ -305,7 +326,7 @@ async def caught(coroutine: Any) -> Any:
 
 
 def error_of(future: asyncio.Future[Any]) -> BaseException | None:
-    """Return what a future of `DeviceServerBase.follow` ended with, if it was an error."""
+    """Return what a future of `DeviceServerBase.katcp_follow` ended with, if it was an error."""
     if future.cancelled():
         return None
     error = future.exception()

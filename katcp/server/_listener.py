@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import logging
 import socket
 import threading
@@ -14,16 +15,15 @@ from tornado.ioloop import IOLoop
 
 from katcp.errors import KatcpSyntaxError
 from katcp.ioloop_manager import IOLoopManager, ThreadsafeFuture
-from katcp.protocol import DEFAULT_MAX_LINE, Message, WireMessage, escape
+from katcp.protocol import DEFAULT_MAX_LINE, Message, MessageParser, WireMessage
 from katcp.server._connection import ClientConnection
 from katcp.server._dispatch import error_of
-from katcp.server._request import SENT, Sent
+from katcp.server._outlet import Outlet
+from katcp.server._plain_device import PlainDevice
+from katcp.server._request import Sent
 from katcp.transport import Pump, bind_sockets
 
 log = logging.getLogger("katcp.server")
-
-#: How long new clients wait to be announced together, so that many at once cost little [s].
-ANNOUNCE_DELAY = 0.05
 
 
 class Device(Protocol):
@@ -40,10 +40,13 @@ class Device(Protocol):
     def loop_started(self, loop: asyncio.AbstractEventLoop) -> None:
         """Take note of the loop, in it."""
 
+    async def loop_ending(self) -> None:
+        """End what works in the background, before clients are told."""
+
     def loop_stopping(self) -> None:
         """End what belongs to the loop, in it."""
 
-    def follow(self, pending: Any) -> asyncio.Future[Any]:
+    def katcp_follow(self, pending: Any) -> asyncio.Future[Any]:
         """Return a future of the loop for whatever a hook returned."""
 
     def on_client_connect(self, conn: ClientConnection, /) -> Any:
@@ -66,13 +69,14 @@ class Device(Protocol):
         """Make a ``#log`` inform."""
 
 
-class KATCPServer:
+class KATCPServer(Outlet):
     """Listens for clients of a device and carries their messages.
 
     Parameters
     ----------
     device : Device
-        Whose clients these are.
+        Whose clients these are: a `DeviceServerBase`, or anything that has `on_client_connect`,
+        `on_client_disconnect`, `on_message` and `create_log_inform`.
     host : str
         Address to listen on; empty: all interfaces, IPv4 and IPv6.
     port : int
@@ -95,13 +99,14 @@ class KATCPServer:
 
     def __init__(
         self,
-        device: Device,
+        device: Any,
         host: str,
         port: int,
         tb_limit: int = 20,
         logger: logging.Logger = log,
     ) -> None:
-        self._device = device
+        super().__init__()
+        self._device: Device = device if hasattr(device, "start_message") else PlainDevice(device)
         self._bindaddr: tuple[str, int] = (host, port)
         self._tb_limit = tb_limit
         self._logger = logger
@@ -122,8 +127,8 @@ class KATCPServer:
         self._stopped = threading.Event()
         self._stopped.set()
         self._stopping: asyncio.Event | None = None
-        self.connections: dict[ClientConnection, None] = {}
-        self._newcomers: list[ClientConnection] = []
+        self._parser = MessageParser()
+        self._connection_ids = itertools.count(1)
         #: Futures of hooks that take their time.
         self._greeting: set[asyncio.Future[Any]] = set()
         self._goodbyes: set[asyncio.Future[Any]] = set()
@@ -140,9 +145,18 @@ class KATCPServer:
         self._ioloop_manager.set_ioloop(ioloop, managed=False)
         self.ioloop = self._ioloop_manager.get_ioloop()
 
+    @property
+    def daemon(self) -> bool:
+        """Whether the thread of a managed loop is a daemon; to be set before `start`."""
+        return self._ioloop_manager.daemon
+
+    @daemon.setter
+    def daemon(self, daemonic: bool) -> None:
+        self._ioloop_manager.daemon = daemonic
+
     def setDaemon(self, daemonic: bool) -> None:  # noqa: N802  # name of the threading module
-        """Make the thread of a managed loop a daemon; before `start`."""
-        self._ioloop_manager.setDaemon(daemonic)
+        """Set `daemon`."""
+        self.daemon = daemonic
 
     def start(self, timeout: float | None = None) -> None:
         """Listen, at once, and start the loop if it is managed; with a timeout, wait for it [s].
@@ -156,13 +170,7 @@ class KATCPServer:
         """
         if not self._stopped.is_set():
             raise RuntimeError("Server already started.")
-        host, port = self._bindaddr
-        try:
-            self._sockets = bind_sockets(host, port, self.BACKLOG)
-        except OSError as error:
-            self._logger.error("Cannot listen on %s:%s: %s", host or "*", port, error)
-            raise
-        self._bindaddr = (host, self._sockets[0].getsockname()[1])
+        self._sockets = self.open_sockets()
         try:
             self.ioloop = self._ioloop_manager.get_ioloop()
             self.asyncio_loop = self.ioloop.asyncio_loop  # type: ignore[attr-defined]
@@ -178,6 +186,23 @@ class KATCPServer:
             self.ioloop.add_callback(self._install)
         if timeout is not None:
             self._running.wait(timeout)
+
+    def open_sockets(self) -> list[socket.socket]:
+        """Return the sockets to listen on; to be overridden where clients come another way.
+
+        Raises
+        ------
+        OSError
+            If the address cannot be listened on.
+        """
+        host, port = self._bindaddr
+        try:
+            sockets = bind_sockets(host, port, self.BACKLOG)
+        except OSError as error:
+            self._logger.error("Cannot listen on %s:%s: %s", host or "*", port, error)
+            raise
+        self._bindaddr = (host, sockets[0].getsockname()[1])
+        return sockets
 
     def _in_own_loop(self) -> bool:
         try:
@@ -198,12 +223,15 @@ class KATCPServer:
         for sock in self._sockets:
             self._servers.append(
                 await self.asyncio_loop.create_server(
-                    self._make_connection, sock=sock, backlog=self.BACKLOG
+                    self.make_connection, sock=sock, backlog=self.BACKLOG
                 )
             )
 
-    def _make_connection(self) -> ClientConnection:
-        connection: ClientConnection = self.client_connection_factory(self)
+    def make_connection(self) -> ClientConnection:
+        """Return the server's end of a connection that is about to be made."""
+        connection: ClientConnection = self.client_connection_factory(
+            self, next(self._connection_ids)
+        )
         return connection
 
     def running(self) -> bool:
@@ -213,24 +241,6 @@ class KATCPServer:
     def wait_running(self, timeout: float | None = None) -> bool:
         """Wait until clients are served; for other threads [s]."""
         return self._running.wait(timeout)
-
-    def in_ioloop_thread(self) -> bool:
-        """Tell whether this is the thread of the server's loop."""
-        return threading.get_ident() == self.ioloop_thread_id
-
-    def in_loop(self, function: Callable[..., object], *args: Any) -> None:
-        """Call `function` now, if this is the loop's thread, or else soon in the loop.
-
-        Where there is no loop any more, nothing is left that it could be for.
-        """
-        if threading.get_ident() == self.ioloop_thread_id:
-            function(*args)
-            return
-        try:
-            self.asyncio_loop.call_soon_threadsafe(function, *args)
-        except RuntimeError:
-            if not self.asyncio_loop.is_closed():
-                raise
 
     def stop(self, timeout: float | None = 1.0) -> ThreadsafeFuture:
         """Disconnect all clients and stop listening, and the loop if it is managed.
@@ -270,6 +280,7 @@ class KATCPServer:
         self._accepting.cancel()
         self._close_sockets()
         self._newcomers.clear()
+        await self._device.loop_ending()
         reason = "Device server shutting down."
         closing = [
             asyncio.ensure_future(self._close(connection, reason, connection_valid=True))
@@ -319,10 +330,10 @@ class KATCPServer:
         except BaseException as error:
             self._refuse(connection, error)
             return
-        self._announce(connection)
+        self.announce(connection)
         if inspect.isawaitable(result) and not isinstance(result, Sent):
             connection.hold()
-            task = self._device.follow(result)
+            task = self._device.katcp_follow(result)
             self._greeting.add(task)
             task.add_done_callback(lambda task: self._greeted(connection, task))
 
@@ -364,7 +375,7 @@ class KATCPServer:
             return None
         if not inspect.isawaitable(result) or isinstance(result, Sent):
             return None
-        future = self._device.follow(result)
+        future = self._device.katcp_follow(result)
         self._goodbyes.add(future)
         future.add_done_callback(self._log_hook)
         return future
@@ -415,43 +426,3 @@ class KATCPServer:
     def start_message(self) -> Callable[[ClientConnection, WireMessage | KatcpSyntaxError], bool]:
         """What begins to handle a message or a syntax error; true: hold back the next one."""
         return self._device.start_message
-
-    # -- sending to all -----------------------------------------------------------------
-
-    def mass_send_message(self, msg: Message) -> Sent:
-        """Send a message to all clients; from any thread."""
-        line = bytes(msg) + b"\n"
-        if self._running.is_set() or self.in_ioloop_thread():
-            self.in_loop(self.mass_send, line)
-        return SENT
-
-    def mass_send(self, line: bytes) -> None:
-        """Send a line to all clients; in the loop."""
-        for connection in self.connections:
-            connection.send(line)
-
-    def _announce(self, connection: ClientConnection) -> None:
-        """Tell the others of a new client, after a moment in which more may come."""
-        if not self._device.announces_clients:
-            return
-        if not self._newcomers:
-            self.asyncio_loop.call_later(ANNOUNCE_DELAY, self._announce_newcomers)
-        self._newcomers.append(connection)
-
-    def _announce_newcomers(self) -> None:
-        newcomers, self._newcomers = self._newcomers, []
-        lines = [
-            b"#client-connected " + escape(connection.address.encode()) + b"\n"
-            for connection in newcomers
-        ]
-        everything = b"".join(lines)
-        position = {connection: index for index, connection in enumerate(newcomers)}
-        offsets = [0]
-        for line in lines:
-            offsets.append(offsets[-1] + len(line))
-        for connection in self.connections:
-            index = position.get(connection)
-            # One that came in the meantime is told of those that came after it.
-            text = everything if index is None else everything[offsets[index + 1] :]
-            if text:
-                connection.send(text)

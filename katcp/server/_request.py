@@ -56,6 +56,13 @@ def format_line(head: bytes, arguments: Sequence[bytes]) -> bytes:
 class ClientRequestConnection:
     """A request that came from a client, and the way to answer it.
 
+    Parameters
+    ----------
+    client_connection : ClientConnection
+        Who asked: anything that has `inform`, `reply` and `mass_inform`.
+    req_msg : Message
+        The request.
+
     Attributes
     ----------
     client_connection : ClientConnection
@@ -64,18 +71,181 @@ class ClientRequestConnection:
         The request.
     """
 
-    __slots__ = ("_head", "_msg", "_name", "_wire", "answered", "client_connection", "on_done")
+    __slots__ = ("__dict__", "__weakref__", "_msg", "answered", "client_connection", "on_done")
 
-    def __init__(self, client_connection: Any, name: str, head: bytes, wire: WireMessage) -> None:
+    _msg: Message | None
+
+    def __init__(self, client_connection: Any, req_msg: Message) -> None:
         self.client_connection = client_connection
         #: Whether the reply has been sent; `ABANDONED` if the server sent one in its place.
         self.answered: bool | str = False
         #: Called when a handler that took its time has ended, or a deferred answer is there.
         self.on_done: Callable[[], None] | None = None
+        self._msg = req_msg
+
+    @property
+    def msg(self) -> Message:
+        """The request."""
+        assert self._msg is not None
+        return self._msg
+
+    @property
+    def has_mid(self) -> bool:
+        """Whether the request has a message id."""
+        return self.msg.mid is not None
+
+    @property
+    def name(self) -> bytes:
+        """Name of the request."""
+        return self.msg.name.encode("ascii")
+
+    @property
+    def books(self) -> Any:
+        """Where a request that takes its time is entered."""
+        return _NoBooks(self)
+
+    def inform(self, *args: object) -> Any:
+        """Send an inform that belongs to the reply.
+
+        Raises
+        ------
+        RuntimeError
+            After the reply.
+        """
+        if self.answered:
+            return self.inform_after_reply(*args)
+        return self._send_inform([format_argument(arg) for arg in args])
+
+    def reply(self, *args: object) -> Any:
+        """Send the reply.
+
+        Raises
+        ------
+        RuntimeError
+            If it has been sent.
+        """
+        return self.send_reply([format_argument(arg) for arg in args])
+
+    def reply_with_message(self, rep_msg: Message) -> Any:
+        """Send a ready reply.
+
+        Raises
+        ------
+        AssertionError
+            If it is no reply, or to another request.
+        RuntimeError
+            If a reply has been sent.
+        """
+        if rep_msg.mtype != Message.REPLY or rep_msg.name != self.msg.name:
+            raise AssertionError(f"{rep_msg!r} is no reply to {self.msg!r}.")
+        return self.send_reply(rep_msg.arguments)
+
+    def make_reply(self, *args: object) -> Message:
+        """Return, and do not send, a reply."""
+        return Message.reply_to_request(self.msg, *args)
+
+    def mass_inform(self, msg: Message) -> Any:
+        """Send an inform to all clients."""
+        return self.client_connection.mass_inform(msg)
+
+    def reply_again(self, *args: object) -> Any:
+        """Refuse to send a second reply; drop it, if the server has sent the first.
+
+        Raises
+        ------
+        RuntimeError
+            If it has been sent by the handler.
+        """
+        if self.answered == ABANDONED:
+            return SENT
+        raise RuntimeError(f"Reply to request {self.msg!r} already sent.")
+
+    def inform_after_reply(self, *args: object) -> Any:
+        """Refuse to send an inform after the reply; drop it, if the server has sent that.
+
+        Raises
+        ------
+        RuntimeError
+            If it has been sent by the handler.
+        """
+        if self.answered == ABANDONED:
+            return SENT
+        raise RuntimeError(f"Cannot send inform for request {self.msg!r} after sending reply.")
+
+    def send_reply(self, arguments: Sequence[bytes]) -> Any:
+        """Send the reply, of arguments that are bytes already."""
+        if self.answered:
+            return self.reply_again(*arguments)
+        self.answered = True
+        sent = self._send_reply(arguments)
+        if self.on_done is not None:
+            self.books.answered(self)
+        return sent
+
+    def abandon(self) -> None:
+        """Answer in place of the handler, which does not go on; what it still sends is dropped."""
+        if not self.answered:
+            self.answered = ABANDONED
+            self._send_reply([b"fail", b"request_cancelled"])
+
+    def _send_inform(self, arguments: list[bytes]) -> Any:
+        return self.client_connection.inform(Message.reply_inform(self.msg, *arguments))
+
+    def _send_reply(self, arguments: Sequence[bytes]) -> Any:
+        return self.client_connection.reply(self.make_reply(*arguments), self.msg)
+
+    def __repr__(self) -> str:
+        return f"<ClientRequestConnection {self.msg!r} from {self.client_connection!r}>"
+
+
+class _NoBooks:
+    """Stands for a connection that keeps no account of its requests: those of tests, mostly."""
+
+    requests: set[Any]
+    deferred: set[Any]
+    midless: dict[bytes, Any]
+
+    def __init__(self, req: ClientRequestConnection) -> None:
+        self.requests = set()
+        self.deferred = set()
+        self.midless = {}
+
+    def finish(self, req: ClientRequestConnection, answer: Callable[[], bool]) -> None:
+        """Send the answer to a request that took its time."""
+        on_done, req.on_done = req.on_done, None
+        if not answer():
+            req.on_done = on_done
+        elif on_done is not None:
+            on_done()
+
+    def answered(self, req: ClientRequestConnection) -> None:
+        """Take no note of the answer to a deferred request."""
+
+
+class WireRequest(ClientRequestConnection):
+    """A request that came over a connection of this server: what is sent for it is lines.
+
+    Parameters
+    ----------
+    client_connection : ClientConnection
+    name : str
+        Name of the request.
+    head : bytes
+        Name and id, as all lines about this request begin.
+    wire : WireMessage
+        What came.
+    """
+
+    __slots__ = ("_head", "_name", "_wire")
+
+    def __init__(self, client_connection: Any, name: str, head: bytes, wire: WireMessage) -> None:
+        self.client_connection = client_connection
+        self.answered = False
+        self.on_done = None
         self._name = name
-        self._head = head  # name and id, as all lines about this request begin
+        self._head = head
         self._wire = wire
-        self._msg: Message | None = None
+        self._msg = None
 
     @property
     def has_mid(self) -> bool:
@@ -97,50 +267,10 @@ class ClientRequestConnection:
             )
         return self._msg
 
-    def inform(self, *args: object) -> Sent:
-        """Send an inform that belongs to the reply.
-
-        Raises
-        ------
-        RuntimeError
-            After the reply.
-        """
-        if self.answered:
-            if self.answered == ABANDONED:
-                return SENT
-            raise RuntimeError(f"Cannot send inform for request {self.msg!r} after sending reply.")
-        arguments = [format_argument(arg) for arg in args]
-        self.client_connection.send(format_line(b"#" + self._head, arguments))
-        return SENT
-
-    def reply(self, *args: object) -> Sent:
-        """Send the reply.
-
-        Raises
-        ------
-        RuntimeError
-            If it has been sent.
-        """
-        return self.send_reply([format_argument(arg) for arg in args])
-
-    def reply_with_message(self, rep_msg: Message) -> Sent:
-        """Send a ready reply.
-
-        Raises
-        ------
-        AssertionError
-            If it is no reply, or to another request.
-        RuntimeError
-            If a reply has been sent.
-        """
-        if rep_msg.mtype != Message.REPLY or rep_msg.name != self._name:
-            raise AssertionError(f"{rep_msg!r} is no reply to {self.msg!r}.")
-        return self.send_reply(rep_msg.arguments)
-
-    def lines_of_informs(self, tails: Sequence[bytes]) -> bytes:
-        r"""Return informs that belong to the reply, each given as ``b" ARGUMENT...\n"``."""
-        head = b"#" + self._head
-        return head + head.join(tails)
+    @property
+    def books(self) -> Any:
+        """Where a request that takes its time is entered: with its connection."""
+        return self.client_connection
 
     def make_reply(self, *args: object) -> Message:
         """Return, and do not send, a reply."""
@@ -151,28 +281,25 @@ class ClientRequestConnection:
             wire_mid(self._wire.mid),
         )
 
-    def mass_inform(self, msg: Message) -> Sent:
-        """Send an inform to all clients."""
-        sent: Sent = self.client_connection.mass_inform(msg)
-        return sent
+    def lines_of_informs(self, tails: Sequence[bytes]) -> bytes:
+        r"""Return informs that belong to the reply, each given as ``b" ARGUMENT...\n"``."""
+        head = b"#" + self._head
+        return head + head.join(tails)
 
-    def send_reply(self, arguments: Sequence[bytes]) -> Sent:
+    def send_reply(self, arguments: Sequence[bytes]) -> Any:
         """Send the reply, of arguments that are bytes already."""
         if self.answered:
-            if self.answered == ABANDONED:
-                return SENT
-            raise RuntimeError(f"Reply to request {self.msg!r} already sent.")
+            return self.reply_again(*arguments)
         self.answered = True
         self.client_connection.send(format_line(b"!" + self._head, arguments))
         if self.on_done is not None:
             self.client_connection.answered(self)
         return SENT
 
-    def abandon(self) -> None:
-        """Answer in place of the handler, which does not go on; what it still sends is dropped."""
-        if not self.answered:
-            self.answered = ABANDONED
-            self.client_connection.send(b"!" + self._head + b" fail request_cancelled\n")
+    def _send_inform(self, arguments: list[bytes]) -> Any:
+        self.client_connection.send(format_line(b"#" + self._head, arguments))
+        return SENT
 
-    def __repr__(self) -> str:
-        return f"<ClientRequestConnection {self.msg!r} from {self.client_connection!r}>"
+    def _send_reply(self, arguments: Sequence[bytes]) -> Any:
+        self.client_connection.send(format_line(b"!" + self._head, arguments))
+        return SENT

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import inspect
 import logging
-import sys
+import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -16,14 +14,20 @@ from katcp.handlers import DeviceServerMetaclass
 from katcp.ioloop_manager import ThreadsafeFuture
 from katcp.protocol import ProtocolFlags
 from katcp.server._connection import ClientConnection, ThreadsafeClientConnection
-from katcp.server._dispatch import caught
+from katcp.server._dispatch import follow
 from katcp.server._listener import KATCPServer
+from katcp.server._services import Services, ServiceTask, Work
+from katcp.server._workers import Workers
 
 log = logging.getLogger("katcp.server")
 
 
 class RunningServer(metaclass=DeviceServerMetaclass):
-    """The life of a server; see `DeviceServerBase` for the parameters."""
+    """The life of a server; see `DeviceServerBase` for the parameters.
+
+    What other rooms need to know of a server, and katcp-python 0.9.3 had not, is called
+    ``katcp_...``, so that it is not overridden by chance: devices have attributes of many names.
+    """
 
     PROTOCOL_INFO: ClassVar[ProtocolFlags] = ProtocolFlags(5, 1, "BIMT")
 
@@ -53,12 +57,17 @@ class RunningServer(metaclass=DeviceServerMetaclass):
         self._server.coalesce = coalesce
         self._concurrency_options = {"thread_safe": True, "handler_thread": True}
         self._handler_threads = handler_threads
-        self._handler_thread: concurrent.futures.ThreadPoolExecutor | None = None
-        self._handler_pool: concurrent.futures.ThreadPoolExecutor | None = None
+        self._handler_thread: Workers | None = None
+        self._handler_pool: Workers | None = None
+        #: Threads whose last handlers may still be under way.
+        self._ending: list[Workers] = []
         self.asyncio_loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]
+        self._services = Services(
+            lambda task, error: self.on_service_task_error(task, error), logger
+        )
 
     @property
-    def major(self) -> int:
+    def katcp_major(self) -> int:
         """Major version of the protocol that this server speaks."""
         return self.PROTOCOL_INFO.major
 
@@ -82,6 +91,11 @@ class RunningServer(metaclass=DeviceServerMetaclass):
     def ioloop(self) -> IOLoop | None:
         """The loop, once started or set."""
         return self._server.ioloop
+
+    @ioloop.setter
+    def ioloop(self, ioloop: IOLoop | None) -> None:
+        # Devices that keep the loop themselves, under this name, keep the same one.
+        self._server.ioloop = ioloop
 
     def set_ioloop(self, ioloop: IOLoop | None = None) -> None:
         """Run in `ioloop`, or the current one, in place of one in a thread of its own."""
@@ -107,9 +121,18 @@ class RunningServer(metaclass=DeviceServerMetaclass):
             "handler_thread": handler_thread,
         }
 
+    @property
+    def daemon(self) -> bool:
+        """Whether the thread of a managed loop is a daemon; to be set before `start`."""
+        return self._server.daemon
+
+    @daemon.setter
+    def daemon(self, daemonic: bool) -> None:
+        self._server.daemon = daemonic
+
     def setDaemon(self, daemonic: bool) -> None:  # noqa: N802  # name of the threading module
-        """Make the thread of a managed loop a daemon; before `start`."""
-        self._server.setDaemon(daemonic)
+        """Set `daemon`."""
+        self.daemon = daemonic
 
     def start(self, timeout: float | None = None) -> None:
         """Listen, at once, and begin to serve; with a timeout, wait until that is so [s].
@@ -135,8 +158,18 @@ class RunningServer(metaclass=DeviceServerMetaclass):
         return self._server.stop(timeout)
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait until the server has stopped; for other threads [s]."""
+        """Wait until the server has stopped, and handlers in threads have ended [s].
+
+        For other threads; in a loop only the first is waited for.
+        """
+        begin = time.monotonic()
         self._server.join(timeout)
+        if _is_in_loop():
+            return
+        for workers in list(self._ending):
+            left = None if timeout is None else max(0.0, begin + timeout - time.monotonic())
+            if workers.join(left):
+                self._ending.remove(workers)
 
     def running(self) -> bool:
         """Tell whether clients are served."""
@@ -160,55 +193,109 @@ class RunningServer(metaclass=DeviceServerMetaclass):
         loop.add_callback(done.set_result, None)
         return done if self._server.in_ioloop_thread() else done.result(timeout)
 
+    # -- services -----------------------------------------------------------------------
+
+    def add_service_task(self, work: Work, *, name: str | None = None) -> ServiceTask:
+        """Have something done in the background while the server runs; from any thread.
+
+        It is started when the server is, in the server's loop, or now if the server runs. When
+        the server is stopped it is cancelled, and waited for, before clients are told. One that
+        ends by itself is done with.
+
+        Parameters
+        ----------
+        work : coroutine function or awaitable
+            A function without parameters is called, and what it returns awaited, each time the
+            server is started. A coroutine object, a future or a task serves once.
+        name : str, optional
+            For the log; by default the name of the function.
+
+        Returns
+        -------
+        ServiceTask
+            Its `cancel` ends it before the server is stopped.
+
+        Raises
+        ------
+        TypeError
+            If `work` is neither callable nor awaitable.
+
+        Examples
+        --------
+        ::
+
+            class Pump(AsyncDeviceServer):
+                def setup_sensors(self):
+                    self.add_sensor(Sensor.float("speed", "Speed", "Hz"))
+                    self.add_service_task(self.measure)
+
+                async def measure(self):
+                    while True:
+                        self.sensors["speed"].set_value(read_speed())
+                        await asyncio.sleep(1)
+        """
+        return self._services.add(work, name)
+
+    @property
+    def service_tasks(self) -> tuple[ServiceTask, ...]:
+        """Services that run, or will when the server is started."""
+        return self._services.tasks
+
+    def on_service_task_error(self, task: ServiceTask, error: BaseException) -> Any:
+        """Log what a service raised, which has ended it; to be overridden, or set.
+
+        Called in the loop. The server runs on.
+        """
+        self._logger.error("Service %r failed", task.name, exc_info=error)
+
+    async def loop_ending(self) -> None:
+        """End the services, before clients are told of the end (called by the socket side)."""
+        await self._services.end()
+
     def loop_started(self, loop: asyncio.AbstractEventLoop) -> None:
         """Take note of the loop, in it (called by the socket side)."""
         self.asyncio_loop = loop
+        self._services.begin(loop)
 
     def loop_stopping(self) -> None:
         """End what runs beside the loop (called by the socket side, in the loop)."""
-        for executor in (self._handler_thread, self._handler_pool):
-            if executor is not None:
-                executor.shutdown(wait=False)
+        for workers in (self._handler_thread, self._handler_pool):
+            if workers is not None:
+                workers.shutdown()
+                self._ending.append(workers)
         self._handler_thread = self._handler_pool = None
 
     # -- where handlers run -------------------------------------------------------------
 
     @property
-    def has_handler_thread(self) -> bool:
+    def katcp_has_handler_thread(self) -> bool:
         """Whether plain handlers run in a thread of their own."""
         return self._concurrency_options["handler_thread"]
 
-    def handler_thread(self) -> concurrent.futures.ThreadPoolExecutor:
+    def katcp_handler_thread(self) -> Workers:
         """Return the one thread for plain handlers."""
         if self._handler_thread is None:
-            # The loop is the current one there, so that a handler can make futures of it.
-            self._handler_thread = concurrent.futures.ThreadPoolExecutor(
-                1, "katcp-handlers", asyncio.set_event_loop, (self.asyncio_loop,)
-            )
+            self._handler_thread = Workers(1, "katcp-handlers", self.asyncio_loop)
         return self._handler_thread
 
-    def handler_pool(self) -> concurrent.futures.ThreadPoolExecutor:
+    def katcp_handler_pool(self) -> Workers:
         """Return the threads for handlers marked `blocking`."""
         if self._handler_pool is None:
-            self._handler_pool = concurrent.futures.ThreadPoolExecutor(
-                self._handler_threads, "katcp-blocking"
-            )
+            self._handler_pool = Workers(self._handler_threads, "katcp-blocking")
         return self._handler_pool
 
-    def is_own_handler(self, handler: Callable[..., Any]) -> bool:
+    def katcp_is_own_handler(self, handler: Callable[..., Any]) -> bool:
         """Tell whether `handler` belongs to this package, so that it is known not to block."""
         return getattr(handler, "__module__", "").startswith("katcp.server.")
 
-    def follow(self, pending: Any) -> asyncio.Future[Any]:
+    def katcp_follow(self, pending: Any) -> asyncio.Future[Any]:
         """Return a future of the loop for whatever a handler returned that is not ready."""
-        if isinstance(pending, asyncio.Future):
-            return pending
-        if isinstance(pending, concurrent.futures.Future):
-            return asyncio.wrap_future(pending, loop=self.asyncio_loop)
-        if inspect.iscoroutine(pending):
-            pending = caught(pending)
-            if sys.version_info >= (3, 12):
-                # A task may begin at once there, so that one that never waits is done here and now.
-                return asyncio.Task(pending, loop=self.asyncio_loop, eager_start=True)
-        future: asyncio.Future[Any] = asyncio.ensure_future(pending, loop=self.asyncio_loop)
-        return future
+        return follow(self.asyncio_loop, pending)
+
+
+def _is_in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -39,7 +39,7 @@ async def test_from_start_to_stop() -> None:
         await client.until_running(timeout=1)
         await client.until_connected(timeout=5)
         assert client.is_connected()
-        assert client.last_connect_time is not None
+        assert 0 <= client.ioloop.time() - client.last_connect_time < 60
         assert client.sockname[0] == "127.0.0.1"
         assert client.sockname_string == f"127.0.0.1:{client.sockname[1]}"
         assert client.bind_address == ("127.0.0.1", device.port)
@@ -47,7 +47,7 @@ async def test_from_start_to_stop() -> None:
         await stop(client)
         assert not client.running()
         assert not client.is_connected()
-        assert client.sockname == ("", -1)
+        assert client.sockname == ("127.0.0.1", -1)
 
 
 def test_an_empty_host_and_addresses() -> None:
@@ -395,3 +395,27 @@ async def test_a_loop_that_does_not_run_is_noticed() -> None:
     with pytest.raises(RuntimeError, match="did not run within"):
         await started
     loop.close()
+
+
+async def test_the_parts_of_a_life() -> None:
+    async with Device() as device:
+        client = make(device, AsyncClient)
+        client.start()
+        life = client._install()  # under way already, so this is what there is
+        assert life is client._install()
+        await client.until_protocol(timeout=5)
+        link = client._stream
+        await client._connect()  # another connection beside it is not kept
+        assert client._stream is link
+        assert not life.done()
+        nap = client.future_request(Message.request("nap"), timeout=60)
+        client._handle_timeout(b"99", 0.0)
+        client._handle_timeout(b"1", client.ioloop.time() - 3.5)
+        reply, _ = await nap
+        assert reply.arguments[1].startswith(b"Request nap timed out after 3.5")
+        client._disconnect()
+        await client._disconnected.until_set(timeout=5)
+        await client.until_connected(timeout=5)
+        assert client._stream is not link
+        await stop(client)
+        assert life.done()

@@ -98,6 +98,7 @@ def test_callbacks_get_messages_and_their_user_data() -> None:
             lambda *args: told.append(("reply", *args)),
             lambda *args: told.append(("inform", *args)),
             ("u", 1),
+            told.append,
         )
     )
     inform, reply = parse(b"#ask[7] a", b"!ask[7] ok 1")
@@ -109,7 +110,13 @@ def test_callbacks_get_messages_and_their_user_data() -> None:
         ("reply", Message.reply("ask", "ok", 1, mid=7), "u", 1),
         ("reply", Message.reply("ask", "fail", "'x'", mid=7), "u", 1),
     ]
-    nothing = pending(Callbacks(call_back, None, None, ()))
-    take_inform(nothing, inform)
-    finish(nothing, reply)
-    assert len(told) == 3
+
+
+def test_what_there_is_no_callback_for_goes_elsewhere_but_made_up_failures_do_not() -> None:
+    told: list[Any] = []
+    request = pending(Callbacks(lambda callback: None, None, None, (), told.append))
+    inform, reply = parse(b"#ask[7] a", b"!ask[7] ok 1")
+    take_inform(request, inform)
+    finish(request, reply)
+    fail(request, KeyError("x"))
+    assert told == [Message.inform("ask", "a", mid=7), Message.reply("ask", "ok", 1, mid=7)]

@@ -160,18 +160,40 @@ def test_one_that_was_never_sent_leaves_no_reply_to_skip() -> None:
     assert table.reply(b"ask", None) is sent
 
 
-def test_replies_out_of_step_are_noticed() -> None:
+def test_a_reply_that_was_skipped_is_the_answer_if_no_other_comes() -> None:
     table = PendingTable()
-    for number in range(4):
-        table.add(make(now=number * 10.0))
-        if number:  # the device lost the first one, and answers each of the others
-            assert table.reply(b"ask", None) is None
-        table.expire(number * 10.0 + 5)
-        assert table.confused() == (b"ask" if number >= 3 else None)
-    table.clear()
-    assert table.confused() is None
-    table.add(make())
+    lost, repeated = make(now=0), make(now=10)
+    table.add(lost)
+    table.expire(5)
+    table.add(repeated)
+    assert not table.doubt(b"other", "#other", False)
+    assert table.doubt(b"ask", "#ask", False)
+    assert table.doubt(b"ask", "!ask ok", True)
+    assert table.reply(b"ask", None) is None
+    expired, _ = table.expire(15)
+    assert expired == [repeated]
+    assert (repeated.answer.informs, repeated.answer.reply) == (["#ask"], "!ask ok")
+    # The device is not behind any more.
+    table.add(make(now=20))
+    assert not table.doubt(b"ask", "!ask ok", True)
     assert table.reply(b"ask", None) is not None
+
+
+def test_a_late_reply_is_forgotten_when_the_right_one_comes() -> None:
+    table = PendingTable()
+    for number in range(2):
+        table.add(make(now=number))
+        table.expire(number + 5)
+    third = make(now=10)
+    table.add(third)
+    for number in range(2):
+        assert table.doubt(b"ask", number, True)
+        assert table.reply(b"ask", None) is None
+    assert table.reply(b"ask", None) is third
+    fourth = make(now=20)
+    table.add(fourth)
+    assert table.expire(25) == ([fourth], [])
+    assert not hasattr(fourth, "answer")
 
 
 def test_withdrawing_what_could_not_be_written() -> None:

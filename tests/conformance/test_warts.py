@@ -378,6 +378,18 @@ async def test_w35_a_client_that_cannot_be_served_is_told_in_four_words(
         writer.close()
 
 
+async def test_w36_no_empty_line_follows_a_disconnect(mode: str) -> None:
+    device = device_class(V50, mode)("127.0.0.1", 0)
+    async with serving(device):
+        reader, writer = await asyncio.open_connection(*device.bind_address)
+        for _ in range(3):
+            await reader.readline()
+        await device.stop()
+        assert await reader.read() == b"#disconnect Device\\_server\\_shutting\\_down.\n"
+        writer.close()
+        await writer.wait_closed()
+
+
 @pytest.mark.parametrize("host", ["", "127.0.0.1", "localhost"])
 async def test_w37_both_families_are_listened_on(mode: str, host: str) -> None:
     device = device_class(V50, mode)(host, 0)

@@ -36,7 +36,7 @@ def device(**kwargs: Any) -> Device:
 # -- what users know ---------------------------------------------------------------------
 
 
-def test_every_name_is_there() -> None:
+async def test_every_name_is_there(io_loop: IOLoop) -> None:
     """The page of the inspecting client in the documentation of katcp-python."""
     methods = [
         *("close", "connect", "future_check_request", "future_check_sensor", "future_get_request"),
@@ -54,7 +54,7 @@ def test_every_name_is_there() -> None:
                  "initial_inspection"):  # fmt: skip
         getattr(client, name)
     assert client.resync_delay is None
-    assert client.ioloop is None
+    assert client.ioloop is io_loop
     assert (client.sync_timeout, client.initial_resync_timeout) == (20, 5)
     assert client.max_resync_timeout == 90
     assert client.sensor_factory is Sensor

@@ -213,7 +213,7 @@ async def test_no_inspection_at_first() -> None:
 # -- failures ----------------------------------------------------------------------------
 
 
-async def test_failures_are_tried_again_and_w56_success_resets_the_backoff(
+async def test_w56_failures_are_tried_again_and_success_resets_the_backoff(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     told = Told()

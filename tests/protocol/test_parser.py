@@ -124,10 +124,10 @@ def test_tables_are_public() -> None:
     assert MessageParser.WHITESPACE_RE.split(b"a \t b") == [b"a", b"b"]
     assert MessageParser.SPECIAL_RE.findall(b"a\0b\x1bc\x0b") == [b"\0", b"\x1b"]
     assert MessageParser.UNESCAPE_RE.sub(b"!", b"a\\_b\\") == b"a!b!"
-    match = MessageParser.NAME_RE.match("foo-bar[12]")
+    match = MessageParser.NAME_RE.match(b"foo-bar[12]")
     assert match is not None
-    assert match.groupdict() == {"name": "foo-bar", "id": "12"}
-    assert MessageParser.NAME_RE.match("foo_bar") is None
+    assert match.groupdict() == {"name": b"foo-bar", "id": b"12"}
+    assert MessageParser.NAME_RE.match(b"foo_bar") is None
 
 
 # -- against the grammar of the guidelines, written down once more ------------------------

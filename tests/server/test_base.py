@@ -34,7 +34,7 @@ async def test_a_server_without_sensors_and_greeting(managed: bool) -> None:
     if not managed:
         server.set_ioloop()
     async with serving(server):
-        assert server.major == 5
+        assert server.katcp_major == 5
         async with talking(server, greeting=0) as client:
             assert await client.ask(b"?echo[1] a b") == [b"!echo[1] ok a b"]
             assert await client.ask(b"?help") == [b"!help invalid Unknown\\_request."]
@@ -120,7 +120,7 @@ async def test_informs_and_replies_from_a_client() -> None:
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
             self._server._ioloop_manager._ioloop = None
-            self._server._ioloop_manager.managed = True
+            self._server._ioloop_manager._managed = True
             self.set_concurrency_options(True, True)
 
     for kind in (Device, Threaded):
@@ -262,9 +262,11 @@ async def test_the_handling_of_messages_may_be_overridden(kind: Any) -> None:
 async def test_ids_tell_requests_apart_also_where_handling_is_overridden() -> None:
     async with serving(GuardedPlainly("127.0.0.1", 0)) as server, talking(server) as client:
         await client.send(b"?side a", b"?side b", b"?side[1] c", b"?watchdog[2]")
-        await until(lambda: server.under_way)
+        await until(lambda: server.katcp_under_way)
         await asyncio.sleep(0.02)
-        assert len(server.under_way) == 1, "the second waits, and what follows it waits with it"
+        assert len(server.katcp_under_way) == 1, (
+            "the second waits, and what follows it waits with it"
+        )
         server.gate.set()
         lines = await client.lines(7)
         assert lines[:3] == [b"#side begun a", b"!side ok a", b"#side begun b"]
@@ -496,7 +498,7 @@ async def test_three_of_a_name_wait_for_each_other_where_handling_is_overridden(
         await client.send(b"?side a", b"?side b", b"?side c")
         await until(lambda: len(getattr(server, "pending", [])) == 3)
         await asyncio.sleep(0.02)
-        assert len(server.under_way) == 1
+        assert len(server.katcp_under_way) == 1
         server.gate.set()
         lines = await client.lines(6)
         assert [line for line in lines if line.startswith(b"!")] == [

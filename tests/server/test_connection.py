@@ -161,7 +161,7 @@ async def test_a_handler_goes_on_when_its_client_is_gone() -> None:
         server.gate.set()
         await until(lambda: server.ended == ["done"])
         assert server.begun == 1, "what waited behind it is not begun for nobody"
-        assert not server.under_way
+        assert not server.katcp_under_way
         await still_serves(server)
 
 
@@ -220,7 +220,7 @@ async def test_requests_under_way_are_cancelled_at_a_disconnect() -> None:
         await only(server).disconnect("Go.")
         assert await client.rest() == b"!wait[1] fail request_cancelled\n#disconnect Go.\n"
         assert server.ended == ["cancelled"]
-        assert not server.under_way
+        assert not server.katcp_under_way
         assert server.begun == 1
 
 
@@ -487,7 +487,7 @@ async def test_what_an_abandoned_handler_still_says_is_dropped() -> None:
     server.start()
     async with talking(server) as client:
         await client.send(b"?stubborn[1]")
-        await until(lambda: server.under_way)
+        await until(lambda: server.katcp_under_way)
         await server.stop()
         assert await client.rest() == (
             b"!stubborn[1] fail request_cancelled\n#disconnect Device\\_server\\_shutting\\_down.\n"

@@ -774,7 +774,7 @@ async def test_handler_threads_limits_the_pool() -> None:
             assert await client.line() == b"#wait waiting x"
         await c.send(b"?wait y")
         await asyncio.sleep(0.05)
-        assert server.handler_pool()._work_queue.qsize() == 1
+        assert server.katcp_handler_pool()._calls.qsize() == 1
         server.release.set()
         assert await c.lines(2) == [b"#wait waiting y", b"!wait ok y"]
         for client in (a, b):
@@ -828,14 +828,14 @@ def test_is_coroutine_handler_sees_through_decorators() -> None:
 def test_an_entry_knows_its_handler_beforehand() -> None:
     server = Threads("127.0.0.1", 0)
     entry = Entry(server, "plain", Threads.request_plain)
-    assert entry.executor == server.handler_thread
+    assert entry.executor == server.katcp_handler_thread
     assert entry.unpack is None
     assert entry.serial
     entry = Entry(server, "async", Threads.request_async)
     assert entry.executor is None
     assert entry.unpack is not None
     entry = Entry(server, "pool", Threads.request_pool)
-    assert entry.executor == server.handler_pool
+    assert entry.executor == server.katcp_handler_pool
     entry = Entry(Orders("127.0.0.1", 0), "side", Orders.request_side)
     assert not entry.serial
 
@@ -855,7 +855,7 @@ async def test_a_coroutine_that_never_waits_spends_no_turn() -> None:
     async with serving(InLoop("127.0.0.1", 0)) as server, talking(server) as client:
         await client.send(b"?never-waits[1] 1", b"?watchdog[2]")
         assert await client.lines(2) == [b"!never-waits[1] ok 1", b"!watchdog[2] ok"]
-        assert not server.under_way
+        assert not server.katcp_under_way
 
 
 async def test_other_awaitables_and_a_class_for_an_answer() -> None:

@@ -366,7 +366,7 @@ async def test_those_that_come_too_late_are_told_so() -> None:
         # A connection that the system has taken before the port was closed.
         stopping = server.stop()
         await until(lambda: not server.running())
-        late = ClientConnection(server._server)
+        late = ClientConnection(server._server, None)
         one, other = socket.socketpair()
         await asyncio.get_running_loop().create_connection(lambda: late, sock=one)
         other.settimeout(0)
@@ -389,11 +389,11 @@ async def test_the_order_of_the_end() -> None:
     server.start()
     async with talking(server) as client, talking(server) as other:
         await client.send(b"?wait[1]", b"?wait[2]")
-        await until(lambda: server.under_way)
+        await until(lambda: server.katcp_under_way)
         await server.stop()
         assert await client.rest() == b"!wait[1] fail request_cancelled\n" + GOODBYE
         assert await other.rest() == GOODBYE
-    assert not server.under_way
+    assert not server.katcp_under_way
 
 
 async def test_handlers_of_clients_that_are_gone_end_too() -> None:
@@ -462,7 +462,7 @@ def test_an_interrupt_passes_through_hooks() -> None:
     async def run() -> None:
         server = Device("127.0.0.1", 0)
         async with serving(server):
-            connection = ClientConnection(server._server)
+            connection = ClientConnection(server._server, None)
             with pytest.raises(KeyboardInterrupt):
                 server._server.connected(connection)
             with pytest.raises(KeyboardInterrupt):

@@ -166,6 +166,7 @@ def test_a_port_that_is_taken_is_an_error_at_the_start(caplog: pytest.LogCapture
 def test_a_start_that_fails_later_gives_the_port_back() -> None:
     server = BareThreaded("127.0.0.1", 0)
     manager = server._server._ioloop_manager
+    manager.get_ioloop()
     manager.start(timeout=10)  # so that the server's own start of it will fail
     with pytest.raises(RuntimeError, match="already running"):
         server.start()
@@ -352,11 +353,11 @@ def test_a_server_whose_loop_has_ended_can_be_stopped_and_started() -> None:
 
 def test_the_handler_thread_needs_a_threadsafe_server() -> None:
     server = BareThreaded("127.0.0.1", 0)
-    assert server.has_handler_thread
+    assert server.katcp_has_handler_thread
     with pytest.raises(AssertionError, match="thread_safe"):
         server.set_concurrency_options(thread_safe=False, handler_thread=True)
     server.set_concurrency_options(thread_safe=False, handler_thread=False)
-    assert not server.has_handler_thread
+    assert not server.katcp_has_handler_thread
 
 
 def test_tb_limit() -> None:

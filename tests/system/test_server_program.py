@@ -11,6 +11,7 @@ from tests.system.programs import PATIENCE, Served, Talk, serve, server
 pytestmark = pytest.mark.slow
 
 DEVICES = """
+import threading
 import time
 from katcp.server import AsyncDeviceServer, DeviceServer, blocking
 
@@ -38,6 +39,10 @@ class Busy(AsyncDeviceServer):
     def request_stick(self, req) -> None:
         "Never answer, and keep a thread."
         time.sleep(3600)
+
+    def request_keep(self, req) -> None:
+        "Start a thread that does not end."
+        threading.Thread(target=time.sleep, args=(3600,)).start()
 
 class Broken(AsyncDeviceServer):
     def setup_sensors(self):
@@ -95,11 +100,19 @@ def test_signal_with_a_request_under_way(place: Path) -> None:
         ]
 
 
-def test_thread_that_is_stuck_does_not_keep_it_from_ending(place: Path) -> None:
+def test_handler_that_is_stuck_does_not_keep_it_from_ending(place: Path) -> None:
     busy = f"{place}/mydevices.py:Busy"
     with serve(busy) as served, Talk(served) as talk, Talk(served) as other:
         talk.say(b"?stick[1]")
         assert other.ask(b"?watchdog[2]") == [b"!watchdog[2] ok"]
+        assert served.end() == 0
+        assert served.errors() == ""
+
+
+def test_thread_that_is_stuck_does_not_keep_it_from_ending(place: Path) -> None:
+    busy = f"{place}/mydevices.py:Busy"
+    with serve(busy) as served, Talk(served) as talk:
+        assert talk.ask(b"?keep[1]") == [b"!keep[1] ok"]
         assert served.end() == 0
         assert served.errors() == "katcp-server: threads are still at work after 3 s; leaving\n"
 

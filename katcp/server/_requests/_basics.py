@@ -128,7 +128,7 @@ class BasicRequests(DeviceProtocol):
             req,
             [
                 b" " + b" ".join([escape(part.encode("utf-8", "replace")) for part in line]) + b"\n"
-                for line in self.version_lines()
+                for line in self.katcp_versions()
             ],
         )
 

@@ -26,13 +26,13 @@ class LifecycleRequests(DeviceProtocol):
             !halt ok
             #disconnect Device\_server\_shutting\_down.
         """
-        assert self.ioloop is not None
-        self.ioloop.add_callback(self._stop_after, req)
+        if self.ioloop is not None:  # otherwise it was never started
+            self.ioloop.add_callback(self._stop_after, req)
         return req.make_reply("ok")
 
     def _stop_after(self, req: Any) -> None:
         """Stop when a request has its reply, which a handler in a thread may not have sent yet."""
-        handling = self.under_way.get(req)
+        handling = self.katcp_under_way.get(req)
         if handling is None:
             self.stop()
         else:

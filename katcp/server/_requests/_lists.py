@@ -8,7 +8,7 @@ from typing import Any
 
 from katcp.protocol import Message, MessageParser
 from katcp.server._connection import ClientConnection
-from katcp.server._request import ClientRequestConnection
+from katcp.server._request import WireRequest
 
 #: Informs, and bytes, that are written without giving others a turn in between.
 CHUNK = 1000
@@ -25,10 +25,8 @@ def send_list(req: Any, tails: Sequence[bytes]) -> Any:
         What follows name and id on each line: ``b" ARGUMENT...\n"``. They must all have been
         taken at one time, so that their number is right.
     """
-    if type(req) is not ClientRequestConnection or not isinstance(
-        req.client_connection, ClientConnection
-    ):
-        for tail in tails:  # a stand-in in somebody's tests
+    if type(req) is not WireRequest:
+        for tail in tails:  # of a connection that takes messages, not lines
             req.inform(*MessageParser().parse(b"#x" + tail.rstrip(b"\n")).arguments)
         return req.make_reply("ok", len(tails))
     if len(tails) <= CHUNK:
@@ -40,7 +38,7 @@ def send_list(req: Any, tails: Sequence[bytes]) -> Any:
     return _send_in_pieces(req, tails)
 
 
-async def _send_in_pieces(req: ClientRequestConnection, tails: Sequence[bytes]) -> Message:
+async def _send_in_pieces(req: WireRequest, tails: Sequence[bytes]) -> Message:
     start, size = 0, CHUNK
     most = _most_bytes(req)
     while start < len(tails):
@@ -54,7 +52,7 @@ async def _send_in_pieces(req: ClientRequestConnection, tails: Sequence[bytes]) 
     return req.make_reply("ok", len(tails))
 
 
-def _most_bytes(req: ClientRequestConnection) -> int:
+def _most_bytes(req: WireRequest) -> int:
     # A list alone must never make a client look slow.
     backlog: int = req.client_connection.max_backlog
     return min(CHUNK_BYTES, backlog // 4)

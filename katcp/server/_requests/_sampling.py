@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from katcp.errors import FailReply
 from katcp.kattypes import request, return_reply
 from katcp.protocol import Message
-from katcp.sensors import Plan, Sensor, parse_strategy
+from katcp.sensors import NONE, Plan, Sensor, parse_strategy
 from katcp.server._requests._lists import CHUNK, give_way
 from katcp.server._requests._types import DeviceProtocol
 
@@ -55,7 +55,44 @@ class SamplingRequests(DeviceProtocol):
             #sensor-status 1767225600.250000 1 psu.voltage nominal 4.5
             !sensor-sampling ok psu.voltage event-rate 0.5 30
         """
-        return self._call_in_loop(self._sample, req, msg)
+        sample: Callable[..., Any] = self._sample
+        if self._samples_by_itself:
+            bulk = self._is_bulk_sampling_required(msg.arguments)
+            sample = self._handle_bulk_set_sensor_sampling if bulk else self._handle_sensor_sampling
+        return self._call_in_loop(sample, req, msg)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._samples_by_itself = any(
+            getattr(cls, name) is not getattr(SamplingRequests, name)
+            for name in (
+                "_handle_sensor_sampling",
+                "_handle_bulk_set_sensor_sampling",
+                "_is_bulk_sampling_required",
+            )
+        )
+
+    #: Whether a subclass has its own way to set strategies.
+    _samples_by_itself: ClassVar[bool] = False
+
+    def _is_bulk_sampling_required(self, msg_args: Sequence[bytes]) -> bool:
+        """Tell whether the arguments of ``?sensor-sampling`` set strategies of several sensors.
+
+        Where the flag B is announced, any setting counts as that.
+        """
+        if not msg_args or not self.PROTOCOL_INFO.bulk_set_sensor_sampling:
+            return False
+        return len(msg_args) > 1 or b"," in msg_args[0]
+
+    async def _handle_sensor_sampling(self, req: Any, msg: Message) -> Message:
+        """Answer ``?sensor-sampling`` of one sensor; in the loop. Devices may override it."""
+        reply: Message = await _call_later(self._sample, req, msg)
+        return reply
+
+    async def _handle_bulk_set_sensor_sampling(self, req: Any, msg: Message) -> Message:
+        """Answer ``?sensor-sampling`` of several sensors; in the loop. Devices may override it."""
+        reply: Message = await _call_later(self._sample, req, msg)
+        return reply
 
     def _call_in_loop(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call `function` now, or, if this is another thread, return a coroutine that does.
@@ -76,12 +113,14 @@ class SamplingRequests(DeviceProtocol):
         if len(arguments) == 1 and len(names) > 1:
             raise FailReply("Cannot query multiple sensors.")
         sensors = self._sensors_called(names)
-        connection = req.client_connection
+        connection = self._subscriber(req.client_connection)
         if len(arguments) == 1:
-            plan = self._sampling.get(connection, sensors[0])
+            plan = NONE if self._sampling is None else self._sampling.get(connection, sensors[0])
             return req.make_reply("ok", sensors[0].name, plan.name, *plan.params)
         plan = self._plan_for(sensors, arguments[1], arguments[2:])
         reply = req.make_reply("ok", arguments[0], plan.name, *plan.params)
+        if self._sampling is None:
+            raise FailReply("Nothing can be sampled before the server is started.")
         if len(sensors) > CHUNK:
             return self._set_in_pieces(connection, sensors, plan, reply)
         self._sampling.set(connection, sensors, plan)
@@ -95,7 +134,8 @@ class SamplingRequests(DeviceProtocol):
                 break
             # A sensor may have been removed while others had their turn.
             piece = [s for s in sensors[start : start + CHUNK] if self._sensors.get(s.name) is s]
-            self._sampling.set(connection, piece, plan)
+            if self._sampling is not None:
+                self._sampling.set(connection, piece, plan)
             await give_way(connection)
         return reply
 
@@ -132,7 +172,7 @@ class SamplingRequests(DeviceProtocol):
             if sensor.stype not in plans:
                 try:
                     plans[sensor.stype] = parse_strategy(
-                        strategy, params, sensor, self.major, self.period_floor
+                        strategy, params, sensor, self.katcp_major, self.period_floor
                     )
                 except ValueError as error:
                     raise FailReply(str(error)) from None
@@ -157,7 +197,7 @@ class SamplingRequests(DeviceProtocol):
         return self._call_in_loop(self._clear, req)
 
     def _clear(self, req: Any) -> list[str]:
-        self._sampling.clear(req.client_connection)
+        self.clear_strategies(req.client_connection)
         return ["ok"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import Any
 
 from katcp.errors import FailReply
@@ -121,8 +121,14 @@ class SensorRequests(DeviceProtocol):
         return _list_later(req, found, self._list_readings)
 
     def _list_readings(self, req: Any, sensors: list[Sensor]) -> Any:
-        major = self.major
+        major = self.katcp_major
         return send_list(req, [sensor.wire_reading(major) for sensor in sensors])
+
+    def _send_sensor_value_informs(self, req: Any, sensors: Iterable[tuple[str, Sensor]]) -> None:
+        """Send the present readings of sensors, given as (name, sensor), as informs of `req`."""
+        for name, sensor in sensors:
+            timestamp, status, value = sensor.read_formatted(self.katcp_major)
+            req.inform(timestamp, "1", name, status, value)
 
     def _matching_sensors(self, msg: Message) -> list[Sensor] | Awaitable[list[Sensor]]:
         """Return the sensors that a request means; with a future, if that takes long to find out.

@@ -8,6 +8,7 @@ from katcp.server._base import DeviceServerBase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
 
     from katcp.sampling import SamplingTable
     from katcp.sensors import Sensor
@@ -20,13 +21,26 @@ class DeviceProtocol(DeviceServerBase):
 
     log: DeviceLogger
     _sensors: dict[str, Sensor]
-    _sampling: SamplingTable
-    _client_conns: set[ClientConnection]
+    _sampling: SamplingTable | None
     _help_tails: dict[str, tuple[Any, bytes]]
     _restart_queue: Any
     period_floor: float
 
-    def version_lines(self) -> Iterable[tuple[str, ...]]:
+    @property
+    def _client_conns(self) -> AbstractSet[ClientConnection]:
+        """The clients that are connected."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _subscriber(connection: Any) -> Any:
+        """Return what takes the reports for a connection."""
+        raise NotImplementedError
+
+    def clear_strategies(self, client_conn: Any, remove_client: bool = False) -> None:
+        """End all sampling strategies of a client."""
+        raise NotImplementedError
+
+    def katcp_versions(self) -> Iterable[tuple[str, ...]]:
         """Return name, version and, maybe, build of all that has a version."""
         raise NotImplementedError
 

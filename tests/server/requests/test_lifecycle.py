@@ -41,7 +41,7 @@ async def test_halt_twice_and_with_requests_under_way() -> None:
     server.start()
     async with talking(server) as client, talking(server) as other:
         await other.send(b"?wait[5]")
-        await until(lambda: server.under_way)
+        await until(lambda: server.katcp_under_way)
         await client.send(b"?halt[1]", b"?halt[2]")
         assert (await client.rest()).startswith(b"!halt[1] ok\n!halt[2] ok\n" + GOODBYE)
         assert await other.rest() == b"!wait[5] fail request_cancelled\n" + GOODBYE

@@ -253,7 +253,7 @@ async def test_a_client_may_go_while_thousands_are_set() -> None:
             await client.send(b"?sensor-sampling[1] " + names + b" event-rate 1 1000000")
             await client.line()
         await until(lambda: not server._server.connections)
-        await until(lambda: not server.under_way)
+        await until(lambda: not server.katcp_under_way)
         await asyncio.sleep(0.01)
         assert not server._sampling._clients
         assert not any(sensor._notified for sensor in server.get_sensors())

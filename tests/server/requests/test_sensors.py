@@ -257,7 +257,8 @@ async def test_handlers_called_by_hand_give_the_same() -> None:
         def reply(self, msg: Message, orig: Message) -> None:
             self.messages.append(str(msg))
 
-        reply_inform = reply
+        def inform(self, msg: Message) -> None:
+            self.messages.append(str(msg))
 
     server = Device("127.0.0.1", 0)
     listener = Listener()

@@ -1,4 +1,4 @@
-"""Loops in threads of their own, for servers and clients that are used from other threads."""
+"""A loop in a thread of its own, for servers and clients that are used from other threads."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from typing import Any
 from tornado.ioloop import IOLoop
 
 log = logging.getLogger("katcp.ioloop_manager")
-
-__all__ = ["IOLoopManager", "ThreadsafeFuture"]
 
 
 class ThreadsafeFuture(concurrent.futures.Future[Any]):
@@ -31,47 +29,65 @@ class IOLoopManager:
     managed_default : bool
         Whether to make a loop if none is set.
     logger : logging.Logger
+        Hears of errors that end the loop.
     """
 
     def __init__(self, managed_default: bool = True, logger: logging.Logger = log) -> None:
-        self.managed = managed_default
+        self._managed = managed_default
         self._logger = logger
         self._daemonic = False
         self._ioloop: IOLoop | None = None
+        self._running = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         #: What `stop` returned while that is under way; in a managed loop also afterwards.
         self._stopping: ThreadsafeFuture | None = None
 
-    def set_ioloop(self, ioloop: IOLoop | None = None, managed: bool | None = None) -> None:
+    @property
+    def managed(self) -> bool:
+        """Whether the loop is made here and runs in a thread of its own."""
+        return self._managed
+
+    @property
+    def daemon(self) -> bool:
+        """Whether the thread of a managed loop is a daemon, which lets the program end.
+
+        To be set before `start`.
+        """
+        return self._daemonic
+
+    @daemon.setter
+    def daemon(self, daemonic: bool) -> None:
+        self._daemonic = bool(daemonic)
+
+    def setDaemon(self, daemonic: bool) -> None:  # noqa: N802  # name of the threading module
+        """Set `daemon`."""
+        self.daemon = daemonic
+
+    def set_ioloop(self, ioloop: IOLoop | None, managed: bool | None = None) -> None:
         """Use `ioloop`, or the current one if None.
+
+        Parameters
+        ----------
+        managed : bool, optional
+            Whether `start` runs it in a thread, and `stop` ends and closes it; as at
+            construction if None.
 
         Raises
         ------
         RuntimeError
-            If a loop has been set already.
+            If there is a loop already.
         """
         if self._ioloop is not None:
             raise RuntimeError("IOLoop instance already set")
         self._ioloop = ioloop or IOLoop.current()
-        self.managed = bool(managed)
-
-    def setDaemon(self, daemonic: bool) -> None:  # noqa: N802  # name of the threading module
-        """Make the thread of a managed loop a daemon; before `start`."""
-        self._daemonic = daemonic
+        if managed is not None:
+            self._managed = managed
 
     def get_ioloop(self) -> IOLoop:
-        """Return the loop; makes one if it is managed and there is none.
-
-        Raises
-        ------
-        RuntimeError
-            If the loop is not managed and none was set.
-        """
+        """Return the loop. If there is none: a new one if managed, otherwise the current one."""
         if self._ioloop is None:
-            if not self.managed:
-                raise RuntimeError("No IOLoop was set; call set_ioloop() first.")
-            self._ioloop = IOLoop(make_current=False)
+            self._ioloop = IOLoop(make_current=False) if self._managed else IOLoop.current()
         return self._ioloop
 
     def start(self, timeout: float | None = None) -> None:
@@ -82,22 +98,24 @@ class IOLoopManager:
         RuntimeError
             If there is no loop, or its thread runs already.
         """
-        loop = self.get_ioloop()
-        if not self.managed:
+        loop = self._ioloop
+        if loop is None:
+            raise RuntimeError("There is no IOLoop; call get_ioloop() or set_ioloop() first.")
+        if not self._managed:
+            self._running.set()
             return
         if self._thread is not None and self._thread.is_alive():
             if self._stopping is None:
                 raise RuntimeError("The managed IOLoop is already running.")
             self.join()  # it has been stopped and is about to end
         self._stopping = None
-        running = threading.Event()
-        loop.add_callback(running.set)
+        loop.add_callback(self._running.set)
         self._thread = threading.Thread(
             target=self._run, args=(loop,), name=f"ioloop-{id(loop):x}", daemon=self._daemonic
         )
         self._thread.start()
         if timeout is not None:
-            running.wait(timeout)
+            self._running.wait(timeout)
 
     def _run(self, loop: IOLoop) -> None:
         asyncio_loop: asyncio.AbstractEventLoop = loop.asyncio_loop  # type: ignore[attr-defined]
@@ -108,6 +126,7 @@ class IOLoopManager:
         except Exception:
             self._logger.exception("The managed IOLoop ended with an error")
         finally:
+            self._running.clear()
             if self._ioloop is loop:
                 self._ioloop = None
             loop.close()
@@ -130,7 +149,7 @@ class IOLoopManager:
             if self._stopping is not None and not self._stopping.done():
                 return self._stopping
             loop = self._ioloop
-            if loop is None or (self.managed and self._thread is None) or _is_closed(loop):
+            if loop is None or (self._managed and self._thread is None) or _is_closed(loop):
                 done.set_result(None)
                 return done
             self._stopping = done
@@ -144,10 +163,11 @@ class IOLoopManager:
             except BaseException as raised:
                 error = raised
             # Whoever hears that it is done may start again at once.
-            if self.managed:
+            if self._managed:
                 self._ioloop = None
                 loop.stop()
             else:
+                self._running.clear()
                 self._stopping = None
             if error is None:
                 done.set_result(result)
