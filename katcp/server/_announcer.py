@@ -10,6 +10,10 @@ from katcp.protocol import escape
 #: After an announcement, changes are collected for this long before the next one [s].
 QUIET_TIME = 0.1
 
+#: Changes made in other threads wait this long, as a device may be about to announce them by hand,
+#: in a step of its own [s].
+PATIENCE = 0.05
+
 
 class InterfaceAnnouncer:
     """Collects changes of a device's interface and announces them together.
@@ -32,7 +36,7 @@ class InterfaceAnnouncer:
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
         self._last = -QUIET_TIME
 
-    def changed(self, kind: str, name: str, how: str) -> None:
+    def changed(self, kind: str, name: str, how: str, patience: float = 0.0) -> None:
         """Take note of a change.
 
         Parameters
@@ -42,6 +46,8 @@ class InterfaceAnnouncer:
         name : str
         how : str
             ``added``, ``removed`` or ``modified``.
+        patience : float
+            Shortest wait before it is announced [s].
         """
         before = self._changes.get((kind, name))
         if before == "removed" and how == "added":
@@ -50,7 +56,7 @@ class InterfaceAnnouncer:
             how = "added"  # no client knows it yet
         self._changes[kind, name] = how
         if self._timer is None:
-            wait = self._last + QUIET_TIME - self._loop.time()
+            wait = max(patience, self._last + QUIET_TIME - self._loop.time())
             if wait > 0:
                 self._timer = self._loop.call_later(wait, self._announce)
             else:

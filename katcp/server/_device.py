@@ -13,7 +13,7 @@ from katcp._version import __version__
 from katcp.protocol import INTERFACE_CHANGED_KATCP_MAJOR, Message, escape
 from katcp.sampling import SampleStrategy, SamplingTable
 from katcp.sensors import PERIOD_FLOOR, Sensor
-from katcp.server._announcer import InterfaceAnnouncer
+from katcp.server._announcer import PATIENCE, InterfaceAnnouncer
 from katcp.server._connection import ClientConnection
 from katcp.server._log import DeviceLogger
 from katcp.server._request import SENT, Sent
@@ -290,7 +290,8 @@ class DeviceServer(
 
     def _changed(self, kind: str, name: str, how: str) -> None:
         if self._announcer is not None:
-            self.in_loop(self._announcer.changed, kind, name, how)
+            patience = 0.0 if self._server.in_ioloop_thread() else PATIENCE
+            self.in_loop(self._announcer.changed, kind, name, how, patience)
 
     # -- clients ------------------------------------------------------------------------
 

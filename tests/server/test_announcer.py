@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -212,3 +213,23 @@ async def test_changes_made_in_another_thread() -> None:
     server.add_sensor(Sensor.integer("a.b", "New."))
     server.remove_sensor("a.b")
     assert not server.has_sensor("a.b")
+
+
+async def test_by_hand_in_another_thread_is_not_announced_twice() -> None:
+    class Threaded(DeviceServer):
+        announces_clients = False
+
+        def setup_sensors(self) -> None:
+            pass
+
+        def request_grow(self, req: Any, msg: Message) -> Message:
+            """Get a sensor, as one did when that had to be announced by hand."""
+            self.add_sensor(Sensor.integer("a.b", "New."))
+            time.sleep(0.01)  # the loop has its turns meanwhile
+            self.mass_inform(Message.inform("interface-changed"))
+            return req.make_reply("ok")
+
+    async with serving(Threaded("127.0.0.1", 0)) as server, talking(server) as client:
+        assert await client.ask(b"?grow") == [b"#interface-changed", b"!grow ok"]
+        await asyncio.sleep(2 * QUIET_TIME)
+        assert await client.ask(b"?watchdog") == [b"!watchdog ok"]

@@ -127,7 +127,10 @@ def test_call_prints_informs_and_waits_as_long_as_the_device_says(demo: Served) 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["set-setpoint", "99"], "set-setpoint fail: Error in parameter 1 (kelvin): Float 99 is higher"),
+        (
+            ["set-setpoint", "99"],
+            "set-setpoint fail: Error in parameter 1 (kelvin): Float 99 is higher",
+        ),
         (["vent"], "vent fail: A stage is at"),
         (["fault"], "fault fail: RuntimeError: This is the simulated bug."),
         (["no-such"], "no-such invalid: Unknown request."),
