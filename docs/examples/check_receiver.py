@@ -1,7 +1,8 @@
 import unittest
 
-from katcp.testutils import BlockingTestClient, start_thread_with_cleanup
 from receiver import Receiver
+
+from katcp.testutils import BlockingTestClient, start_thread_with_cleanup
 
 
 class TestReceiver(unittest.TestCase):

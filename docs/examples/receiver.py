@@ -38,7 +38,7 @@ class Receiver(DeviceServer):
             req.inform("tuning")
             time.sleep(0.05)
             self.mode.set_value("tuned")
-            req.reply("ok", "%d MHz %s" % (megahertz, polarisation))
+            req.reply("ok", " ".join([str(megahertz), "MHz", polarisation]))
 
         threading.Thread(target=tune).start()
         raise AsyncReply

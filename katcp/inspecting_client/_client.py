@@ -8,7 +8,7 @@ from typing import Any
 
 from tornado.ioloop import IOLoop
 
-from katcp.aio import AsyncEvent, WaitTimeout, failed, under_way
+from katcp.aio import AsyncEvent, WaitTimeout, failed, loop_of, under_way
 from katcp.errors import KatcpClientError
 from katcp.inspecting_client._feeds import ChangeFeed
 from katcp.inspecting_client._hooks import _InformHookDeviceClient
@@ -97,9 +97,15 @@ class InspectingClientAsync(SemiPublic):
     # -- life ---------------------------------------------------------------------------
 
     @property
-    def ioloop(self) -> IOLoop:
-        """The loop that was given; before connecting, without one, the current one."""
-        return self._ioloop or IOLoop.current()
+    def ioloop(self) -> IOLoop | None:
+        """The loop that was given; before connecting, without one, the current one, if any."""
+        if self._ioloop is not None:
+            return self._ioloop
+        try:
+            loop_of()
+        except RuntimeError:
+            return None
+        return IOLoop.current()
 
     @ioloop.setter
     def ioloop(self, ioloop: IOLoop | None) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from tornado.ioloop import IOLoop
 
 from katcp.inspecting_client import InspectingClientAsync, InspectingClientStateType
 from katcp.protocol import Message
@@ -149,5 +150,8 @@ async def test_w63_states_come_in_order_and_may_come_twice() -> None:
 
 
 async def test_the_loop_is_the_current_one_unless_given() -> None:
-    client = unconnected()
-    assert client.ioloop.asyncio_loop is asyncio.get_running_loop()  # type: ignore[attr-defined]
+    assert unconnected().ioloop is IOLoop.current()
+
+
+def test_asking_for_the_loop_makes_none() -> None:
+    assert unconnected().ioloop is None
