@@ -4,11 +4,11 @@ A *proxy* hands everything that is done to it on to its subject: attributes, ope
 Only ``__subject__`` is its own. A *wrapper* is a proxy whose class body may define attributes
 of its own; names that begin with ``__`` still belong to the subject.
 
-======== ======================================================================
-Object…  has its subject given: ``ObjectProxy(subject)``
+========= ======================================================================
+Object…   has its subject given: ``ObjectProxy(subject)``
 Callback… asks ``func()`` for its subject at every use
-Lazy…    asks ``func()`` for its subject at the first use, and keeps it
-======== ======================================================================
+Lazy…     asks ``func()`` for its subject at the first use, and keeps it
+========= ======================================================================
 
 >>> numbers = ObjectProxy([1, 2])
 >>> numbers.append(3)

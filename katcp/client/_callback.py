@@ -17,8 +17,9 @@ class CallbackClient(AsyncClient):
 
     Parameters
     ----------
-    host, port, tb_limit, timeout, logger, auto_reconnect, reconnect_backoff, greeting_timeout,
-    heartbeat
+    host, port, tb_limit, timeout, logger, auto_reconnect
+        See `AsyncClient`.
+    reconnect_backoff, greeting_timeout, heartbeat
         See `AsyncClient`.
     """
 
