@@ -64,6 +64,7 @@ class CollectdKatcpBridge(DeviceServer):
 
     def start(self, *args, **kwargs):
         super(CollectdKatcpBridge, self).start(*args, **kwargs)
+        self.poll()
         self._poller = threading.Thread(target=self.run_poller)
         self._poller.start()
 
