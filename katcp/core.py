@@ -4,6 +4,7 @@ Nothing inside the package imports this module.
 """
 
 import logging
+import time as time  # suites of tests patch it by this path
 
 from katcp.aio import (
     AsyncCallbackEvent,

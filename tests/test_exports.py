@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+import unittest.mock
 
 import pytest
 
@@ -61,3 +62,17 @@ def test_import_katcp_needs_no_package_of_the_programs() -> None:
         [sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["katcp.core.time", "katcp.server.time", "katcp.ioloop_manager.time"],
+)
+def test_suites_may_patch_the_clock_where_they_used_to(path: str) -> None:
+    with unittest.mock.patch(f"{path}.time", return_value=12345.0):
+        assert katcp.Sensor.integer("x").read().timestamp == 12345.0
+
+
+def test_suites_may_patch_chance_where_they_used_to() -> None:
+    with unittest.mock.patch("katcp.inspecting_client.random.random", return_value=1.0):
+        assert katcp.inspecting_client.ExponentialRandomBackoff(2, 9).delay == 2.0

@@ -1,5 +1,7 @@
 """The inspecting client: it learns what a device offers, and keeps knowing it."""
 
+import random as random  # suites of tests patch it by this path
+
 from katcp.aio import (
     AttrDict,
     ExponentialRandomBackoff,

@@ -1,5 +1,7 @@
 """Loops in threads of their own, and their use from other threads."""
 
+import time as time  # suites of tests patch it by this path
+
 from katcp.ioloop_manager._manager import IOLoopManager, ThreadsafeFuture, log
 from katcp.ioloop_manager._wrapper import (
     IOLoopThreadWrapper,

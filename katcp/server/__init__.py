@@ -1,5 +1,7 @@
 """Device servers."""
 
+import time as time  # suites of tests patch it by this path
+
 from katcp.compat import ensure_native_str
 from katcp.errors import AsyncReply, FailReply, InvalidReply
 from katcp.handlers import DeviceServerMetaclass
