@@ -38,6 +38,9 @@ LINT = [
     "types-psutil",
 ]
 
+# There are wheels for Linux only.
+FUZZ = ['atheris>=2.3; sys_platform == "linux" and platform_machine == "x86_64"']
+
 DOCS = [
     "sphinx>=7.3",
     "furo>=2024.8.6",
@@ -85,6 +88,7 @@ setup(
         "test": TEST,
         "lint": LINT,
         "docs": DOCS,
+        "fuzz": FUZZ,
         "dev": [*UVLOOP, *TEST, *LINT, *DOCS, "pre-commit>=3.5", "pre-commit-hooks>=4.5"],
     },
     entry_points={

@@ -29,6 +29,9 @@ GREETING = (
     b"#version-connect katcp-device benchmark-1.0 benchmark-1.0.0\n"
 )
 LINE = re.compile(rb"\?([a-z-]+)(\[\d+\])?(?: (.*))?")
+GROWING = 0.02
+"""Seconds from ``?grow`` to the new sensor: the reply has been dealt with by then."""
+
 STAMP = b"1767225600.250000"
 
 
@@ -51,6 +54,17 @@ class Answers:
             for name in REQUESTS
         ) + b"!help[] ok %d\n" % len(REQUESTS)
 
+    def add(self) -> bytes:
+        """Add a sensor, after all others; return its name."""
+        number = len(self.names)
+        name = b"zone.added-%06d" % number
+        self.names.append(name)
+        self.sensors[name] = b"#sensor-list[] %s Added\\_later. degC float\n" % name
+        self.status[name] = b"#sensor-status %s 1 %s nominal 20.5\n" % (STAMP, name)
+        informs = self.sensor_list[: self.sensor_list.rindex(b"!")]
+        self.sensor_list = informs + self.sensors[name] + b"!sensor-list[] ok %d\n" % (number + 1)
+        return name
+
     def answer(self, line: bytes) -> bytes:
         """Return all lines that answer one request."""
         match = LINE.fullmatch(line)
@@ -66,6 +80,8 @@ class Answers:
     def _long(self, name: bytes, arguments: list[bytes]) -> bytes:
         if name == b"watchdog":
             return b"!watchdog[] ok\n"
+        if name == b"grow":
+            return b"!grow[] ok\n"
         if name == b"sensor-list":
             if not arguments:
                 return self.sensor_list
@@ -105,7 +121,18 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         *lines, self.rest = (self.rest + data).split(b"\n")
         assert self.transport is not None
+        for line in lines:
+            if line.startswith(b"?grow"):
+                named = line.endswith(b" named")
+                asyncio.get_running_loop().call_later(GROWING, self.grow, named)
         self.transport.write(b"".join(map(self.answers.answer, lines)))
+
+    def grow(self, named: bool) -> None:
+        """Add a sensor, and announce it, by its name or without."""
+        name = self.answers.add()
+        what = b" sensor %s added" % name if named else b""
+        assert self.transport is not None
+        self.transport.write(b"#interface-changed%s\n" % what)
 
 
 async def main(sensors: int) -> None:

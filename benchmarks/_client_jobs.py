@@ -16,7 +16,15 @@ Job = dict[str, Any]
 Result = dict[str, float]
 
 
-async def in_flight(job: Job, request: Callable[[], Awaitable[None]]) -> Result:
+async def _gather(awaitables: list[Awaitable[None]]) -> None:
+    await asyncio.gather(*awaitables)
+
+
+async def in_flight(
+    job: Job,
+    request: Callable[[], Awaitable[None]],
+    gather: Callable[[list[Awaitable[None]]], Awaitable[Any]] = _gather,
+) -> Result:
     """Keep ``job["outstanding"]`` requests in flight; CPU time of this process for each."""
     done = 0
 
@@ -30,7 +38,7 @@ async def in_flight(job: Job, request: Callable[[], Awaitable[None]]) -> Result:
         nonlocal done
         done = 0
         end = time.perf_counter() + seconds
-        await asyncio.gather(*(one(end) for _ in range(job["outstanding"])))
+        await gather([one(end) for _ in range(job["outstanding"])])
         return done
 
     await run(job["warm_up"])
@@ -62,7 +70,36 @@ async def over_and_over(
     return {"cpu": cpu, "units": units, "wall": wall}
 
 
-def run_job(jobs: dict[str, Callable[[Job], Awaitable[Result]]]) -> None:
+async def after_news(
+    job: Job,
+    request: Callable[[str, str], Awaitable[Any]],
+    news: Any,
+) -> Result:
+    """Have the server add one sensor and announce it; CPU time until the client has it.
+
+    Parameters
+    ----------
+    request
+        Sends a request with one argument.
+    news
+        An event that is set when the client has a sensor that it did not have before.
+    """
+
+    async def begin() -> None:
+        await news.wait()
+
+    async def end(_: object) -> None:
+        news.clear()
+        await request("grow", job["form"])  # which is answered first, and done a little later
+
+    await end(None)
+    return await over_and_over(job, begin, end)
+
+
+def run_job(
+    jobs: dict[str, Callable[[Job], Awaitable[Result]]],
+    run: Callable[[Callable[[], Awaitable[Result]]], Result] = lambda main: asyncio.run(main()),
+) -> None:
     """Do the job on standard input, and print its result."""
     job = json.load(sys.stdin)
     if job.get("uvloop"):
@@ -72,4 +109,4 @@ def run_job(jobs: dict[str, Callable[[Job], Awaitable[Result]]]) -> None:
     async def main() -> Result:
         return await jobs[job["do"]](job)
 
-    json.dump(asyncio.run(main()), sys.stdout)
+    json.dump(run(main), sys.stdout)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiokatcp
-from _client_jobs import Job, Result, in_flight, over_and_over, run_job
+from _client_jobs import Job, Result, after_news, in_flight, over_and_over, run_job
 
 TYPES = {b"float": float, b"integer": int, b"boolean": bool, b"string": bytes}
 
@@ -64,6 +66,32 @@ async def sync_subscribe(job: Job) -> Result:
     return await over_and_over(job, begin, close)
 
 
+class Newcomers(aiokatcp.SensorWatcher):
+    """Sets an event when it is synced with sensors that it did not have before."""
+
+    def __init__(self, client: aiokatcp.Client) -> None:
+        super().__init__(client)
+        self.known = 0
+        self.news = asyncio.Event()
+
+    def state_updated(self, state: aiokatcp.SyncState) -> None:
+        super().state_updated(state)
+        if state == aiokatcp.SyncState.SYNCED and len(self.sensors) > self.known:
+            self.known = len(self.sensors)
+            self.news.set()
+
+
+async def resync(job: Job) -> Result:
+    """Watch all sensors, and hear that there is one more."""
+    client = await aiokatcp.Client.connect("127.0.0.1", job["port"])
+    watcher = Newcomers(client)
+    client.add_sensor_watcher(watcher)
+    await watcher.synced.wait()
+    result = await after_news(job, client.request, watcher.news)
+    await close(client)
+    return result
+
+
 if __name__ == "__main__":
     run_job(
         {
@@ -71,5 +99,6 @@ if __name__ == "__main__":
             "sync-list": sync_list,
             "sync-objects": sync_list,  # an object of each is what it takes to have a list
             "sync-subscribe": sync_subscribe,
+            "resync": resync,
         }
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from _client_jobs import Job, Result, in_flight, over_and_over, run_job
+import asyncio
+from typing import Any
+
+from _client_jobs import Job, Result, after_news, in_flight, over_and_over, run_job
 
 from katcp.client import AsyncClient, Message
 from katcp.inspecting_client import InspectingClientAsync
@@ -48,7 +51,7 @@ async def sync_objects(job: Job) -> Result:
 
     async def begin() -> InspectingClientAsync:
         client = await synced(job)
-        sensors = [await client.future_get_sensor(name) for name in client.sensors]
+        sensors = [client.sensor_object(name) for name in client.sensors]
         assert [sensor.units for sensor in sensors] == ["degC"] * job["sensors"], len(sensors)
         return client
 
@@ -62,12 +65,32 @@ async def sync_subscribe(job: Job) -> Result:
         client = await synced(job)
         replies = await client.set_sampling(client.sensors, "auto")
         assert all(reply and reply.reply_ok() for reply in replies.values())
-        sensors = [await client.future_get_sensor(name) for name in client.sensors]
+        sensors = [client.sensor_object(name) for name in client.sensors]
         values = [sensor.value() for sensor in sensors]
         assert values == [20.5] * job["sensors"], len(values)
         return client
 
     return await over_and_over(job, begin, close)
+
+
+async def resync(job: Job) -> Result:
+    """Be synced, and hear that there is one sensor more."""
+    client = await synced(job)
+    news = asyncio.Event()
+
+    def changed(state: Any, changes: Any) -> None:
+        if changes and changes.get("sensors") and changes["sensors"].added:
+            news.set()
+
+    async def request(name: str, argument: str) -> None:
+        await client.until_synced(timeout=60)
+        reply, _ = await client.simple_request(name, argument)
+        assert reply.reply_ok(), reply
+
+    client.set_state_callback(changed)
+    result = await after_news(job, request, news)
+    await close(client)
+    return result
 
 
 if __name__ == "__main__":
@@ -77,5 +100,6 @@ if __name__ == "__main__":
             "sync-list": sync_list,
             "sync-objects": sync_objects,
             "sync-subscribe": sync_subscribe,
+            "resync": resync,
         }
     )

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from _environments import HERE, PROJECT, Side
+from _environments import HERE, Side, environment
 from _scenarios import Scenario
 
 TIME_LIMIT = 300.0
@@ -34,7 +36,7 @@ class Samples:
 
     def values(self, side: str, metric: str) -> list[float]:
         """Return one metric of one side, a value for each round."""
-        return [sample[metric] for sample in self.by_side.get(side, ())]
+        return [sample[metric] for sample in self.by_side.get(side, ()) if metric in sample]
 
 
 @dataclass
@@ -58,6 +60,17 @@ class Machine:
         return self.others / self.seconds if self.seconds else 0.0
 
 
+def machine_name() -> str:
+    """Return processor, number of cores, and system."""
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            model = next(line.split(":")[1].strip() for line in file if "model name" in line)
+    except (OSError, StopIteration):
+        pass
+    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
+
+
 def _own() -> float:
     return sum(
         usage.ru_utime + usage.ru_stime
@@ -74,11 +87,6 @@ def _busy() -> float:
     except OSError:
         return 0.0
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
-
-
-def _environment() -> dict[str, str]:
-    paths = [str(PROJECT), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def _on_core(index: int) -> Callable[[], None] | None:
@@ -106,8 +114,16 @@ def placement(where: str) -> tuple[Callable[[], None] | None, Callable[[], None]
     return _on_core(-1), _on_core(-1 if where == "same" else -2)
 
 
+def _last_line(text: str) -> str:
+    """Return what a traceback comes to."""
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "no reason given"
+
+
 @contextlib.contextmanager
-def serving(command: Sequence[str], place: Callable[[], None] | None) -> Iterator[tuple[int, int]]:
+def serving(
+    command: Sequence[str], place: Callable[[], None] | None, side: Side | None
+) -> Iterator[tuple[int, int]]:
     """Run a server that prints ``ready PORT``; yield its process id and port.
 
     It ends when its standard input closes, or is killed when it does not.
@@ -118,7 +134,7 @@ def serving(command: Sequence[str], place: Callable[[], None] | None) -> Iterato
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=_environment(),
+        env=environment(side is not None and side.checkout),
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -127,7 +143,7 @@ def serving(command: Sequence[str], place: Callable[[], None] | None) -> Iterato
         line = process.stdout.readline().split()
         if line[:1] != [b"ready"]:
             process.kill()
-            raise SampleError(process.communicate()[1].decode()[-2000:])
+            raise SampleError(_last_line(process.communicate()[1].decode()))
         yield process.pid, int(line[1])
     finally:
         process.stdin.close()
@@ -141,7 +157,10 @@ def serving(command: Sequence[str], place: Callable[[], None] | None) -> Iterato
 
 
 def _run(
-    command: Sequence[str], job: dict[str, Any], place: Callable[[], None] | None
+    command: Sequence[str],
+    job: dict[str, Any],
+    place: Callable[[], None] | None,
+    side: Side | None,
 ) -> dict[str, Any]:
     try:
         done = subprocess.run(
@@ -151,12 +170,12 @@ def _run(
             capture_output=True,
             text=True,
             timeout=TIME_LIMIT,
-            env=_environment(),
+            env=environment(side is not None and side.checkout),
         )
     except subprocess.TimeoutExpired as error:
         raise SampleError(f"no end after {TIME_LIMIT} s") from error
     if done.returncode:
-        raise SampleError(done.stderr[-2000:])
+        raise SampleError(_last_line(done.stderr))
     result: dict[str, Any] = json.loads(done.stdout)
     if "error" in result:
         raise SampleError(str(result["error"]))
@@ -173,16 +192,18 @@ def sample(scenario: Scenario, side: Side, uvloop: bool, cores: str) -> dict[str
         **scenario.job,
     }
     size = ["--sensors", str(scenario.sensors)]
-    tested, other = placement(scenario.cores or cores)
+    tested, other = placement("free" if cores == "free" else scenario.cores or cores)
     if scenario.client:
         server = [sys.executable, str(HERE / "_canned.py"), *size]
         command = side.program("clients")
     else:
-        server = [*side.program("servers"), *size, *(["--uvloop"] if uvloop else [])]
+        options = ["--requests", str(scenario.requests), *(["--turns"] if scenario.turns else [])]
+        server = [*side.program("servers"), *size, *options, *(["--uvloop"] if uvloop else [])]
         command = [sys.executable, str(HERE / "_load.py")]
     places = (other, tested) if scenario.client else (tested, other)
-    with serving(server, places[0]) as (pid, port):
-        result = _run(command, {**job, "pid": pid, "port": port}, places[1])
+    of_server, of_client = (None, side) if scenario.client else (side, None)
+    with serving(server, places[0], of_server) as (pid, port):
+        result = _run(command, {**job, "pid": pid, "port": port}, places[1], of_client)
     seconds = result.pop("cpu") / result["units"]
     return {**result, "cpu": 1e6 * seconds, "ms": 1e3 * seconds}
 
@@ -200,7 +221,7 @@ def alternate(
     samples = Samples(scenario)
     for number in range(rounds):
         for side in sides:
-            if side.name in samples.errors:
+            if side.name in samples.errors or side.name in scenario.without:
                 continue
             progress(f"{scenario.name}: {side.name} {number + 1}/{rounds}")
             try:
@@ -212,3 +233,15 @@ def alternate(
             else:
                 samples.by_side.setdefault(side.name, []).append(result)
     return samples
+
+
+def all_at_once(
+    scenarios: Sequence[Scenario], sides: Sequence[Side], uvloop: bool
+) -> list[Samples]:
+    """Take one sample of everything, several at a time: whether all of it runs, not how fast."""
+
+    def one(scenario: Scenario) -> Samples:
+        return alternate(scenario, sides, 1, uvloop, "free", Machine(), lambda text: None)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(one, scenarios))

@@ -8,6 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+OTHERS = ("aiokatcp", "katcp-python")
+"""The sides that ours is measured beside."""
+
+ONE_BY_ONE = ("katcp-python",)
+"""The side that takes one sensor a request: a minute and more for 100,000 strategies."""
+
+TELLS_EACH = ("aiokatcp",)
+"""The side that tells each client of each new one: half a minute for 2,000 clients to come."""
+
 SECONDS = 1.0
 """Wall time of one sample. The CPU clock counts nanoseconds; this is for the noise."""
 
@@ -44,6 +53,12 @@ class Scenario:
         Wall time of one sample.
     cores
         Where the processes must run for this work, whatever ``--cores`` says.
+    requests
+        Further requests of the server, which nobody uses.
+    turns
+        Whether the server times the turns of its loop.
+    without
+        Sides that cannot do this work, or not in any bearable time.
     """
 
     name: str
@@ -54,6 +69,9 @@ class Scenario:
     client: bool = False
     seconds: float = SECONDS
     cores: str = ""
+    requests: int = 0
+    turns: bool = False
+    without: tuple[str, ...] = ()
 
     def smoke(self) -> Scenario:
         """Return the same work, tiny."""
@@ -62,7 +80,8 @@ class Scenario:
             if key in job:
                 job[key] = min(job[key], most)
         seconds = 0.3 if job["do"] == "period" else 0.02
-        return replace(self, job=job, sensors=min(self.sensors, 100), seconds=seconds)
+        few = {"sensors": min(self.sensors, 100), "requests": min(self.requests, 100)}
+        return replace(self, job=job, seconds=seconds, **few)
 
 
 def _pipeline(
@@ -94,14 +113,22 @@ def _listing(request: str, sensors: int, goal: float, fresh: bool = False) -> Sc
     )
 
 
-def _events(clients: int, updates: int, goal: float) -> Scenario:
+def _events(clients: int, updates: int, goal: float, strategy: str = "event") -> Scenario:
     how = f"{updates} updates a turn" if updates > 1 else "single updates"
+    name = strategy.split()[0]
     return Scenario(
-        f"event-{clients}-{'batch' if updates > 1 else 'single'}",
-        f"event, {clients} client{'s' if clients > 1 else ''}, {how}",
-        {"do": "events", "clients": clients, "updates": updates, "turns": 1000 // updates},
+        f"{name}-{clients}-{'batch' if updates > 1 else 'single'}",
+        f"{name}, {clients} client{'s' if clients > 1 else ''}, {how}",
+        {
+            "do": "events",
+            "strategy": strategy,
+            "clients": clients,
+            "updates": updates,
+            "turns": 1000 // updates,
+        },
         (Row("cpu", "µs/inform", goal),),
-        100,
+        # Each sensor is set once in a job, so no rate is too low for it.
+        100 if name == "event" else 1000,
     )
 
 
@@ -126,6 +153,39 @@ def _client_sync(kind: str, words: str, goal: float | None = None) -> Scenario:
     )
 
 
+def _resync(form: str, words: str, goal: float | None) -> Scenario:
+    return Scenario(
+        f"client-resync-{form}",
+        f"client: one sensor more than 10,000, {words}",
+        {"do": "resync", "form": form},
+        (Row("ms", "ms/resync", goal),),
+        10000,
+        client=True,
+    )
+
+
+def _turns(
+    name: str,
+    words: str,
+    work: str,
+    sensors: int = 100000,
+    requests: int = 0,
+    without: tuple[str, ...] = (),
+    **job: Any,
+) -> Scenario:
+    return Scenario(
+        f"turn-{name}",
+        f"meanwhile: {words}",
+        {"do": "turns", "work": work, **job},
+        (Row("turn", "ms longest turn"), Row("p99", "ms ?watchdog p99")),
+        sensors,
+        cores="apart",
+        requests=requests,
+        turns=True,
+        without=without,
+    )
+
+
 SCENARIOS = (
     _pipeline("watchdog", "ok", 1, 1, 1.6),
     _pipeline("watchdog", "ok", 1, 16, 6),
@@ -135,7 +195,7 @@ SCENARIOS = (
     _pipeline("add 1 2", "ok 3", 1, 256, 9.7),
     _pipeline("add-async 1 2", "ok 3", 1, 256, None),
     _listing("sensor-list", 1000, 100),
-    _listing("sensor-list", 10000, 33),
+    _listing("sensor-list", 100000, 33),
     _listing("sensor-value", 1000, 30),
     _listing("sensor-value", 1000, 8, fresh=True),
     _events(1, 100, 11),
@@ -144,6 +204,7 @@ SCENARIOS = (
     _events(1, 1, 5),
     _events(10, 1, 30),
     _events(100, 1, 90),
+    _events(10, 100, 5, "event-rate 0.0001 1000"),
     Scenario(
         "bulk-sampling-1000",
         "bulk ?sensor-sampling of 1,000",
@@ -176,4 +237,50 @@ SCENARIOS = (
     _client_sync("list", "list", 5),
     _client_sync("objects", "list, an object of each"),
     _client_sync("subscribe", "subscribed", 8),
+    # aiokatcp: 61 ms, of which a fifth is to be left, or less than 1 ms.
+    _resync("named", "named", 61),
+    _resync("plain", "not named", 5),
+    _turns("list", "?sensor-list of 100,000", "listing", request="sensor-list"),
+    _turns("value", "?sensor-value of 100,000, all fresh", "fresh"),
+    _turns("help", "?help of 5,000", "listing", 0, 5000, request="help"),
+    _turns(
+        "sampling",
+        "100,000 strategies set and ended",
+        "sampling",
+        strategy="event",
+        without=ONE_BY_ONE,
+    ),
+    _turns(
+        "leaving",
+        "a client with 100,000 strategies goes",
+        "leaving",
+        strategy="event",
+        without=ONE_BY_ONE,
+    ),
+    # One that cannot keep up with 100,000 informs a second never comes to an end of it.
+    _turns("period", "100,000 sensors due every second", "periods", without=OTHERS),
+    _turns(
+        "shout",
+        "an inform to 2,000 clients",
+        "many",
+        0,
+        clients=2000,
+        request="shout",
+        marker="#shouted",
+        count=1,
+        without=TELLS_EACH,
+    ),
+    _turns(
+        "event",
+        "100 updates to 2,000 clients",
+        "many",
+        100,
+        clients=2000,
+        request="change 1 100 100",
+        marker="#sensor-status",
+        count=100,
+        strategy="event",
+        without=OTHERS,
+    ),
+    _turns("clients", "2,000 clients come and go", "arrivals", 0, clients=2000, without=TELLS_EACH),
 )

@@ -4,17 +4,22 @@ Run as ``python _servers_aiokatcp.py --sensors N [--uvloop]``; prints ``ready PO
 aiokatcp reads the annotations of handlers as objects, so none may be postponed here.
 """
 
+import argparse
 import asyncio
 import gc
 
 import aiokatcp
 from _device import (
     FIRST_VALUE,
+    Turns,
     description,
     next_value,
     sensor_names,
     serve_arguments,
+    spare_the_collector,
+    turns_of_asyncio,
     wait_for_parent,
+    with_requests,
 )
 
 
@@ -39,6 +44,7 @@ class Device(aiokatcp.DeviceServer):
         self.value = FIRST_VALUE
         self.position = 0
         self.changing: asyncio.Task[None] | None = None
+        self.turns: Turns | None = None
 
     async def request_add(self, ctx: aiokatcp.RequestContext, x: int, y: int) -> int:
         """Add two integers."""
@@ -60,6 +66,14 @@ class Device(aiokatcp.DeviceServer):
         """Set `updates` of the first `among` sensors in each of the next `turns` loop turns."""
         self.changing = asyncio.create_task(self._change(turns, updates, among))
 
+    async def request_shout(self, ctx: aiokatcp.RequestContext) -> None:
+        """Send all clients an inform."""
+        self.mass_inform("shouted", "Hear, all of you.")
+
+    async def request_longest_turn(self, ctx: aiokatcp.RequestContext) -> int:
+        """Return the longest turn of the loop since the last such request [µs]."""
+        return self.turns.take() if self.turns else 0
+
     async def _change(self, turns: int, updates: int, among: int) -> None:
         for _ in range(turns):
             self.value = value = next_value(self.value)
@@ -70,10 +84,21 @@ class Device(aiokatcp.DeviceServer):
             await asyncio.sleep(0)
 
 
-async def main(sensors: int) -> None:
-    server = Device("127.0.0.1", 0, sensors)
+def further():
+    async def request_further(self, ctx):
+        pass
+
+    return request_further
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    device = with_requests(Device, arguments.requests, further)
+    server = device("127.0.0.1", 0, arguments.sensors)
     await server.start()
     gc.collect()
+    if arguments.turns:
+        server.turns = turns_of_asyncio()
+        spare_the_collector()
     assert server.sockets
     print("ready", server.sockets[0].getsockname()[1], flush=True)
     await wait_for_parent()
@@ -81,5 +106,4 @@ async def main(sensors: int) -> None:
 
 
 if __name__ == "__main__":
-    arguments = serve_arguments()
-    asyncio.run(main(arguments.sensors))
+    asyncio.run(main(serve_arguments()))

@@ -5,18 +5,25 @@ Run as ``python _servers_katcp.py --sensors N [--uvloop]``; prints ``ready PORT`
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import gc
+from collections.abc import Callable
 
 from _device import (
     FIRST_VALUE,
+    Turns,
     description,
     next_value,
     sensor_names,
     serve_arguments,
+    spare_the_collector,
+    turns_of_asyncio,
     wait_for_parent,
+    with_requests,
 )
 
+from katcp.protocol import Message
 from katcp.sensors import Sensor
 from katcp.server import AsyncDeviceServer, ClientRequestConnection
 
@@ -32,6 +39,7 @@ class Device(AsyncDeviceServer):
         self.value = FIRST_VALUE
         self.position = 0
         self.changing: asyncio.Task[None] | None = None
+        self.turns: Turns | None = None
 
     def setup_sensors(self) -> None:
         for name in sensor_names(self.count):
@@ -61,6 +69,14 @@ class Device(AsyncDeviceServer):
         """Set `updates` of the first `among` sensors in each of the next `turns` loop turns."""
         self.changing = asyncio.create_task(self._change(turns, updates, among))
 
+    def request_shout(self, req: ClientRequestConnection) -> None:
+        """Send all clients an inform."""
+        self.mass_inform(Message.inform("shouted", "Hear, all of you."))
+
+    def request_longest_turn(self, req: ClientRequestConnection) -> int:
+        """Return the longest turn of the loop since the last such request [µs]."""
+        return self.turns.take() if self.turns else 0
+
     async def _change(self, turns: int, updates: int, among: int) -> None:
         for _ in range(turns):
             self.value = value = next_value(self.value)
@@ -71,15 +87,25 @@ class Device(AsyncDeviceServer):
             await asyncio.sleep(0)
 
 
-async def main(sensors: int) -> None:
-    server = Device("127.0.0.1", 0, sensors)
+def further() -> Callable[..., None]:
+    def request_further(self: Device, req: ClientRequestConnection) -> None:
+        pass
+
+    return request_further
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    device = with_requests(Device, arguments.requests, further)
+    server = device("127.0.0.1", 0, arguments.sensors)
     server.start()
     gc.collect()
+    if arguments.turns:
+        server.turns = turns_of_asyncio()
+        spare_the_collector()
     print("ready", server.bind_address[1], flush=True)
     await wait_for_parent()
     await server.stop()
 
 
 if __name__ == "__main__":
-    arguments = serve_arguments()
-    asyncio.run(main(arguments.sensors))
+    asyncio.run(main(serve_arguments()))

@@ -8,12 +8,16 @@ from typing import Any
 
 from _measure import Samples
 
-HEADINGS = ("work", "unit", "aiokatcp", "katcp", "x less", "goal")
-#: Columns without judgement: all but the last two.
-PLAIN = 4
+SIDES = ("aiokatcp", "katcp-python", "katcp")
+OTHERS = SIDES[:-1]
+HEADINGS = ("work", "unit", *SIDES, *(f"{side} / katcp" for side in OTHERS), "goal")
+#: Columns without judgement.
+PLAIN = 2 + len(SIDES)
+#: Metrics that are no cost.
+SHARES = ("delivered",)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     if value >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"
@@ -22,31 +26,33 @@ def _number(value: float) -> str:
 def _spread(values: Sequence[float]) -> str:
     if not values:
         return "-"
-    text = _number(median(values))
+    text = number(median(values))
     if len(values) > 1:
-        text += f" ({_number(min(values))}-{_number(max(values))})"
+        text += f" ({number(min(values))}-{number(max(values))})"
     return text
 
 
-def ratio(samples: Samples, metric: str) -> float | None:
+def ratio(samples: Samples, metric: str, side: str) -> float | None:
     """Return how many times less katcp needs, by medians; None if that cannot be said."""
-    theirs, ours = samples.values("aiokatcp", metric), samples.values("katcp", metric)
-    if metric == "delivered" or not theirs or not ours or median(ours) <= 0:
+    theirs, ours = samples.values(side, metric), samples.values("katcp", metric)
+    if metric in SHARES or not theirs or not ours or median(ours) <= 0:
         return None
     return median(theirs) / median(ours)
+
+
+def _times(factor: float | None) -> str:
+    return "-" if factor is None else f"{factor:.1f}" if factor < 20 else f"{factor:.0f}"
 
 
 def _lines(results: Sequence[Samples]) -> Iterator[tuple[str, ...]]:
     yield HEADINGS
     for samples in results:
         for row in samples.scenario.rows:
-            factor = ratio(samples, row.metric)
             yield (
                 samples.scenario.work,
                 row.unit,
-                _spread(samples.values("aiokatcp", row.metric)),
-                _spread(samples.values("katcp", row.metric)),
-                "-" if factor is None else f"{factor:.1f}" if factor < 20 else f"{factor:.0f}",
+                *(_spread(samples.values(side, row.metric)) for side in SIDES),
+                *(_times(ratio(samples, row.metric, side)) for side in OTHERS),
                 "" if row.goal is None else f"{row.goal:g}",
             )
 
@@ -78,7 +84,7 @@ def as_data(results: Sequence[Samples]) -> list[dict[str, Any]]:
             "metric": row.metric,
             "unit": row.unit,
             "goal": row.goal,
-            "ratio": ratio(samples, row.metric),
+            "ratios": {side: ratio(samples, row.metric, side) for side in OTHERS},
             "samples": {side: samples.values(side, row.metric) for side in samples.by_side},
             "errors": samples.errors,
         }

@@ -1,4 +1,4 @@
-"""Measure our server and client beside aiokatcp: ``python benchmarks/run.py``.
+"""Measure our server and client beside aiokatcp and katcp-python: ``python benchmarks/run.py``.
 
 See README.md beside this file for what the figures mean.
 """
@@ -8,13 +8,12 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import os
-import platform
+import signal
 import sys
 from pathlib import Path
 
-from _environments import HERE, Side, aiokatcp_side, katcp_side
-from _measure import Machine, alternate
+from _environments import HERE, Side, aiokatcp_side, katcp_python_side, katcp_side
+from _measure import Machine, all_at_once, alternate, machine_name
 from _scenarios import SCENARIOS
 from _table import as_data, as_text
 
@@ -40,7 +39,13 @@ def _arguments() -> argparse.Namespace:
         "--aiokatcp-python", metavar="PATH", help="interpreter that can import aiokatcp"
     )
     parser.add_argument(
-        "--side", choices=("aiokatcp", "katcp"), help="measure this side alone, no ratios"
+        "--katcp-python-python", metavar="PATH", help="interpreter that can import katcp 0.9.3"
+    )
+    parser.add_argument(
+        "--side",
+        action="append",
+        choices=("aiokatcp", "katcp-python", "katcp"),
+        help="measure this side; may be given more than once (all)",
     )
     parser.add_argument(
         "--cache", type=Path, default=HERE / ".cache", help="where environments are kept"
@@ -49,30 +54,23 @@ def _arguments() -> argparse.Namespace:
 
 
 def _sides(arguments: argparse.Namespace) -> list[Side]:
+    wanted = arguments.side or ("aiokatcp", "katcp-python", "katcp")
+    cache, uvloop = arguments.cache, arguments.uvloop
     sides = []
-    if arguments.side != "katcp":
-        theirs = aiokatcp_side(arguments.cache, arguments.aiokatcp_python, arguments.uvloop)
-        if theirs is None:
+    if "aiokatcp" in wanted:
+        sides.append(aiokatcp_side(cache, arguments.aiokatcp_python, uvloop))
+        if sides[-1] is None:
             print("aiokatcp cannot be had here: its side is left out", file=sys.stderr)
-        else:
-            sides.append(theirs)
-    if arguments.side != "aiokatcp":
-        ours = katcp_side(arguments.cache, arguments.python, arguments.uvloop)
-        if ours is None:
-            what = "katcp or uvloop" if arguments.uvloop else "katcp"
+    if "katcp-python" in wanted and not uvloop:  # its Tornado has a loop of its own
+        sides.append(katcp_python_side(cache, arguments.katcp_python_python))
+        if sides[-1] is None:
+            print("katcp-python cannot be had here: its side is left out", file=sys.stderr)
+    if "katcp" in wanted:
+        sides.append(katcp_side(cache, arguments.python, uvloop))
+        if sides[-1] is None:
+            what = "katcp or uvloop" if uvloop else "katcp"
             sys.exit(f"{what} cannot be imported: name an interpreter that can with --python")
-        sides.append(ours)
-    return sides
-
-
-def _machine() -> str:
-    model = platform.processor() or platform.machine()
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            model = next(line.split(":")[1].strip() for line in file if "model name" in line)
-    except (OSError, StopIteration):
-        pass
-    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
+    return [side for side in sides if side is not None]
 
 
 def _progress(text: str) -> None:
@@ -83,6 +81,7 @@ def _progress(text: str) -> None:
 def main() -> int:
     """Measure, print, and return 1 if a scenario failed."""
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     scenarios = [
         scenario
         for scenario in SCENARIOS
@@ -100,20 +99,31 @@ def main() -> int:
     cores = arguments.cores
     loop = "uvloop" if arguments.uvloop else "asyncio"
     machine = Machine()
-    results = []
-    for scenario in scenarios:
-        work = scenario.smoke() if arguments.smoke else scenario
-        results.append(alternate(work, sides, rounds, arguments.uvloop, cores, machine, _progress))
-    _progress("")
-    head = [f"{date}, {_machine()}, {loop}, {rounds} rounds, cores: {cores}", *versions.values()]
-    print(*head, "", as_text(results, judge=not arguments.smoke), sep="\n")
-    print(f"\nOther processes used {100 * machine.share:.0f} % of a core meanwhile.")
     if arguments.smoke:
-        print("The short form shows that all of it runs, on small sizes; its times mean nothing.")
+        results = all_at_once([scenario.smoke() for scenario in scenarios], sides, arguments.uvloop)
+    else:
+        results = []
+        try:
+            for scenario in scenarios:
+                results.append(  # so that there is something if it is stopped
+                    alternate(scenario, sides, rounds, arguments.uvloop, cores, machine, _progress)
+                )
+        except KeyboardInterrupt:
+            print("stopped: what follows is what was measured until then", file=sys.stderr)
+    _progress("")
+    head = [
+        f"{date}, {machine_name()}, {loop}, {rounds} rounds, cores: {cores}",
+        *versions.values(),
+    ]
+    print(*head, "", as_text(results, judge=not arguments.smoke), sep="\n")
+    if not arguments.smoke:
+        print(f"\nOther processes used {100 * machine.share:.0f} % of a core meanwhile.")
+    else:
+        print("\nThe short form shows that all of it runs, on small sizes; its times mean nothing.")
     if arguments.json:
         data = {
             "date": date,
-            "machine": _machine(),
+            "machine": machine_name(),
             "loop": loop,
             "rounds": rounds,
             "cores": cores,

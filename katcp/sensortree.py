@@ -385,7 +385,9 @@ class AggregateSensorTree(GenericSensorTree):
             return
         try:
             aggregate.rule(parent, aggregate.children)
-        except Exception:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
             _log.exception("The rule of sensor %r failed without %r", parent, gone)
 
     def remove(self, parent: Any) -> None:
@@ -403,7 +405,9 @@ class AggregateSensorTree(GenericSensorTree):
         aggregate = self._find(parent)
         try:
             self.remove_links(parent, aggregate.children)
-        except Exception:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
             _log.exception("The rule of sensor %r failed when it was removed", parent)
         finally:
             self._aggregates.pop(parent, None)

@@ -68,6 +68,16 @@ def io_loop(request: pytest.FixtureRequest) -> Iterator[IOLoop]:
     assert not extra, f"the test left threads running: {extra}"
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked ``soak``, unless it is asked for by ``-m``."""
+    if "soak" in config.getoption("-m"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("soak")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
+
 def _idle_worker(thread: threading.Thread) -> bool:
     # The loop's default executor keeps its threads; they are daemons of the interpreter's exit.
     return thread.name.startswith(("asyncio_", "ThreadPoolExecutor"))

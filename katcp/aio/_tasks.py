@@ -84,7 +84,9 @@ def call_guarded(
     """
     try:
         result = function(*args)
-    except Exception:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:
         logger.exception("%s raised", what)
         return None
     return result if inspect.isawaitable(result) else None
@@ -94,7 +96,9 @@ async def finish_guarded(logger: logging.Logger, what: str, awaitable: Awaitable
     """Await what `call_guarded` returned; log what it raises."""
     try:
         await awaitable
-    except Exception:
+    except (KeyboardInterrupt, SystemExit, asyncio.CancelledError):
+        raise
+    except BaseException:
         logger.exception("%s raised", what)
 
 

@@ -6,6 +6,7 @@ from katcp.client._callback import BlockingClient, CallbackClient
 from katcp.client._check import request_check
 from katcp.client._device import DeviceClient
 from katcp.client._life import log
+from katcp.client._runs import argument_in, arguments_in, unescaped
 from katcp.client._states import address_to_string
 from katcp.client._threads import make_threadsafe, make_threadsafe_blocking
 from katcp.compat import ensure_native_str
@@ -40,10 +41,13 @@ __all__ = [
     "MessageParser",
     "ProtocolFlags",
     "address_to_string",
+    "argument_in",
+    "arguments_in",
     "ensure_native_str",
     "log",
     "make_threadsafe",
     "make_threadsafe_blocking",
     "request_check",
+    "unescaped",
     "until_later",
 ]

@@ -13,6 +13,7 @@ from katcp.aio import ExponentialRandomBackoff
 from katcp.client._greeting import GreetedClient
 from katcp.client._life import log
 from katcp.client._link import Link
+from katcp.client._runs import one_by_one
 from katcp.client._threads import blocking_call, make_threadsafe_blocking
 from katcp.errors import (
     AsyncReply,
@@ -68,7 +69,8 @@ class DeviceClient(GreetedClient, metaclass=DeviceMetaclass):
         What ``#version-connect`` said on this connection: ``versions["katcp-device"] ==
         ("demo-api-2.1", "demo-build-3.4")``.
     auto_reconnect_delay : float
-        Wait before another attempt to connect [s].
+        Wait before another attempt to connect [s]; at least a quarter of it, the rest is drawn at
+        random. After 20 attempts that came to nothing it is tripled by each, up to 30 times.
     last_connect_time : float or None
         Time of the last success in connecting, by the clock of `ioloop` [s].
     """
@@ -223,7 +225,7 @@ class DeviceClient(GreetedClient, metaclass=DeviceMetaclass):
         if self._backlog is None:
             self.handle_events(iter(events))
             return
-        self._backlog.extend(events)
+        self._backlog.extend(one_by_one(events))
         if len(self._backlog) > _BACKLOG and self._link is not None:
             self._link.pause_reading()
 
@@ -248,7 +250,9 @@ class DeviceClient(GreetedClient, metaclass=DeviceMetaclass):
         """Call what handles a message; log what it raises; see to a farewell."""
         try:
             result = handle(message)
-        except Exception:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
             self._logger.exception("Error while handling %r", message)
             result = None
         if message.name == "disconnect" and message.mtype == Message.INFORM:
@@ -259,14 +263,14 @@ class DeviceClient(GreetedClient, metaclass=DeviceMetaclass):
         """Note why the device is about to close the connection, and be first."""
         text = b" ".join(message.arguments).decode("utf-8", "backslashreplace")
         self.disconnect_reason = text
-        self._logger.info("Device %s closes the connection: %s", self.bind_address_string, text)
+        self._logger.info("Device %s closes the connection: %r", self.bind_address_string, text)
         if self._link is not None:
             self._link.close()
 
     def hold_events(self, awaitable: Awaitable[Any], rest: Iterator[Event]) -> None:
         """Handle the rest, and what else comes, when `awaitable` is done."""
         link = self._link
-        self._backlog = list(rest)
+        self._backlog = list(one_by_one(rest))
         self._handling = handling = asyncio.ensure_future(awaitable)
 
         def go_on(future: asyncio.Future[Any]) -> None:
@@ -310,7 +314,9 @@ class DeviceClient(GreetedClient, metaclass=DeviceMetaclass):
         handler = self._request_handlers.get(msg.name)
         try:
             result = self.unhandled_request(msg) if handler is None else handler(self, msg)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
             return self._answer(msg, self._failure(msg, error))
         if inspect.isawaitable(result):
             return self._answer_later(msg, result)
@@ -319,11 +325,13 @@ class DeviceClient(GreetedClient, metaclass=DeviceMetaclass):
     async def _answer_later(self, request: Message, awaitable: Awaitable[Any]) -> None:
         try:
             result = await awaitable
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
             result = self._failure(request, error)
         self._answer(request, result)
 
-    def _failure(self, request: Message, error: Exception) -> Message | None:
+    def _failure(self, request: Message, error: BaseException) -> Message | None:
         if isinstance(error, AsyncReply):
             return None
         if not isinstance(error, FailReply):

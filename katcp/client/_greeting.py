@@ -103,6 +103,7 @@ class GreetedClient(ClientLife):
         revised = self._flags is not None
         self._flags = flags
         self._server_supports_ids = flags.message_ids
+        self._attempts = 0
         if self.reconnect_backoff is not None:
             self.reconnect_backoff.success()
         self._received_protocol_info.set()

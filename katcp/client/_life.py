@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import threading
 from typing import Any
 
@@ -15,13 +16,21 @@ from katcp.client._states import ClientState
 from katcp.client._threads import make_threadsafe, wrap_marked
 from katcp.errors import KatcpClientError, KatcpSyntaxError
 from katcp.ioloop_manager import IOLoopManager, ThreadsafeFuture
-from katcp.protocol import WireMessage
+from katcp.protocol import DEFAULT_MAX_ARGUMENTS, WireMessage
 from katcp.transport import Pump
 
 log = logging.getLogger("katcp.client")
 
 #: How long a client that is stopped waits for its last lines to be taken [s].
 _LAST_WORDS = 1.0
+#: So many attempts to connect come `auto_reconnect_delay` apart, as programs expect that restart a
+#: device and go on at once. Then the wait is tripled by each one that comes to nothing, up to
+#: `_RARER` times that delay.
+_EAGER = 20
+_RARER = 30
+#: At least this share of the wait is waited for; chance has the rest, so that a thousand clients
+#: of one device that is started again do not all come back at the same moment.
+_SURE = 0.25
 
 
 class ClientLife(ClientState):
@@ -35,6 +44,10 @@ class ClientLife(ClientState):
     MAX_MSG_SIZE = 16 * 1024 * 1024
     #: With more than this unsent, further messages are refused [bytes].
     MAX_WRITE_BUFFER_SIZE = 4 * 1024 * 1024
+    #: A request is given up when the informs of its reply take more memory than this [bytes].
+    MAX_INFORMS_SIZE = 128 * 1024 * 1024
+    #: Most arguments of a message taken; one with more counts as malformed.
+    MAX_ARGUMENTS = DEFAULT_MAX_ARGUMENTS
     #: An attempt to connect is given up after this [s].
     CONNECT_TIMEOUT = 20.0
 
@@ -49,7 +62,8 @@ class ClientLife(ClientState):
         super().__init__(host, port)
         self._logger = logger
         self._auto_reconnect = auto_reconnect
-        #: Wait before another attempt to connect [s], unless there is a `reconnect_backoff`.
+        #: Longest wait before an attempt to connect again [s]; after 20 that came to nothing it is
+        #: tripled by each, up to 30 times this. Not if there is a `reconnect_backoff`.
         self.auto_reconnect_delay = 0.5
         #: Gives the wait before another attempt, if not None.
         self.reconnect_backoff = backoff
@@ -66,6 +80,8 @@ class ClientLife(ClientState):
         self._main: asyncio.Task[None] | None = None
         self._pump: Pump | None = None
         self._complained = False
+        # Attempts to connect since the device last said what it speaks.
+        self._attempts = 0
 
     # -- which loop ---------------------------------------------------------------------
 
@@ -288,7 +304,9 @@ class ClientLife(ClientState):
     def _delay(self) -> float:
         backoff = self.reconnect_backoff
         if backoff is None:
-            return self.auto_reconnect_delay
+            times = min(3.0 ** max(0, self._attempts - _EAGER), _RARER)
+            self._attempts = min(self._attempts + 1, _EAGER + _RARER)
+            return times * self.auto_reconnect_delay * random.uniform(_SURE, 1)
         delay = backoff.delay
         backoff.failed()
         return delay
@@ -299,7 +317,8 @@ class ClientLife(ClientState):
 
     async def _connect_once(self) -> None:
         pump = self._pump or Pump(asyncio.get_running_loop())
-        link = Link(self, pump, self.MAX_MSG_SIZE, self.MAX_WRITE_BUFFER_SIZE)
+        limits = self.MAX_MSG_SIZE, self.MAX_WRITE_BUFFER_SIZE, self.MAX_ARGUMENTS
+        link = Link(self, pump, *limits)
         try:
             await asyncio.wait_for(self.open_transport(link), self.CONNECT_TIMEOUT)
         except (OSError, asyncio.TimeoutError) as error:
@@ -357,7 +376,9 @@ class ClientLife(ClientState):
     def _notify(self, connected: bool) -> None:
         try:
             awaitable = self.notify_connected(connected)
-        except Exception:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
             self._logger.exception("notify_connected(%s) raised", connected)
             if connected:
                 self._disconnect()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
+from katcp.client._runs import RunParser
 from katcp.errors import KatcpClientError, KatcpSyntaxError
-from katcp.protocol import WireMessage
+from katcp.protocol import DEFAULT_MAX_ARGUMENTS, WireMessage
 from katcp.transport import LineConnection, Pump
 
 #: `LineConnection` drops a peer that is behind by more than its backlog; a client is told
@@ -44,22 +45,34 @@ class Link(LineConnection):
         Longest line taken [bytes].
     max_write_buffer_size : int
         With more than this unsent, further lines are refused [bytes].
+    max_arguments : int
+        Most arguments of a message taken.
     """
 
-    __slots__ = ("_first", "_more", "gone", "max_write_buffer_size", "owner")
+    __slots__ = ("_first", "gone", "max_write_buffer_size", "more", "owner")
+
+    #: It yields runs of informs as soon as it is told of which.
+    parser: RunParser
 
     def __init__(
-        self, owner: LinkOwner, pump: Pump, max_line: int, max_write_buffer_size: int
+        self,
+        owner: LinkOwner,
+        pump: Pump,
+        max_line: int,
+        max_write_buffer_size: int,
+        max_arguments: int = DEFAULT_MAX_ARGUMENTS,
     ) -> None:
         super().__init__(pump, max_line, _NEVER, _STALL_TIMEOUT)
+        self.parser = RunParser(max_line, max_arguments)
         self.owner = owner
         self.max_write_buffer_size = max_write_buffer_size
         #: Done when the connection is gone.
         self.gone: asyncio.Future[None] = pump.loop.create_future()
         # Whether nothing has been written since the last turn that we know of.
         self._first = True
-        # Whether lines need only be put to those that wait.
-        self._more = False
+        #: Whether lines need only be put to those that wait: a flush is due, and nothing is in
+        #: its way.
+        self.more = False
 
     @property
     def max_buffer_size(self) -> int:
@@ -88,7 +101,7 @@ class Link(LineConnection):
         KatcpClientError
             If too much waits to be sent already: the device does not read.
         """
-        if self._more:  # a flush is due, and nothing is in its way
+        if self.more:
             self._lines.append(line)
             return
         if self.closed:
@@ -102,13 +115,13 @@ class Link(LineConnection):
             self.transport.write(line)
         else:
             super().send(line)
-            self._more = not self.write_blocked
+            self.more = not self.write_blocked
 
     def flush(self) -> None:
         """Hand everything that waits to the operating system, or to its queue."""
         super().flush()
         self._first = True
-        self._more = False
+        self.more = False
 
     def opened(self) -> None:
         """Tell the owner."""

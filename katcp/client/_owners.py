@@ -25,12 +25,20 @@ def as_message(event: Any) -> Message:
 
 
 class WireFuture:
-    """Marks a request whose future takes arguments only, and fails by exceptions."""
+    """Marks a request whose future takes arguments only, and fails by exceptions.
 
-    __slots__ = ("future",)
+    Parameters
+    ----------
+    future : Future
+    raw : bool
+        Whether informs may be left as they came; see `arguments_in`.
+    """
 
-    def __init__(self, future: Any) -> None:
+    __slots__ = ("future", "raw")
+
+    def __init__(self, future: Any, raw: bool = False) -> None:
         self.future = future
+        self.raw = raw
 
 
 class Callbacks:

@@ -44,14 +44,37 @@ _MUST_ESCAPE = Message.ESCAPE_RE.search
 def request_line(name: bytes, request: Message) -> bytes:
     """Return the line of a request, with its end."""
     arguments, mid = request.arguments, request.mid
-    # One search for all arguments; most need no escaping.
-    if b"" in arguments or _MUST_ESCAPE(b"".join(arguments)) is not None:
+    # One look at all arguments; most need no escaping, and words and numbers show that at once.
+    text = b"".join(arguments)
+    if b"" in arguments or (not text.isalnum() and _MUST_ESCAPE(text) is not None):
         return bytes(request) + b"\n"
     if mid is None:
         return b"?" + b" ".join([name, *arguments]) + b"\n"
     if not arguments:
         return b"?%b[%b]\n" % (name, mid)
     return b"?%b[%b] %b\n" % (name, mid, b" ".join(arguments))
+
+
+#: Deadline of a request whose informs have taken too much memory.
+OVERGROWN = -_INFINITY
+#: What an argument takes besides its bytes, and an inform besides its arguments [bytes].
+_ARGUMENT_SIZE = 41
+_INFORM_SIZE = 100
+
+
+def _measured(pending: Pending, informs: list[Any]) -> int:
+    """Return how much memory the informs of a request take, roughly [bytes]."""
+    count, size = getattr(pending, "counted", (0, 0))
+    if count > len(informs):
+        count = size = 0
+    for inform in informs[count:]:
+        if isinstance(inform, bytes):
+            size += len(inform) + _ARGUMENT_SIZE
+        else:
+            arguments = inform if isinstance(inform, tuple) else inform.arguments
+            size += sum(map(len, arguments)) + _ARGUMENT_SIZE * len(arguments) + _INFORM_SIZE
+    pending.counted = len(informs), size
+    return size
 
 
 class Pending:
@@ -74,10 +97,13 @@ class Pending:
         What its owner said about ids, for those that cannot be sent yet.
     answer : Doubtful
         Set when it has expired although it may have been answered.
+    counted : tuple
+        How many of its informs have been measured, and what they take [bytes]; set when they are.
     """
 
     __slots__ = (
         "answer",
+        "counted",
         "deadline",
         "informs",
         "line",
@@ -93,14 +119,22 @@ class Pending:
     line: bytes
     use_mid: bool | None
     answer: Doubtful
+    counted: tuple[int, int]
 
-    def __init__(self, message: Message, owner: Any, started: float, timeout: float | None) -> None:
-        self.name = message.name.encode("ascii")
+    def __init__(
+        self,
+        message: Message,
+        owner: Any,
+        started: float,
+        timeout: float | None,
+        mid: Mid | None = None,
+    ) -> None:
+        self.name = message.name.encode()
         self.message = message
         self.owner = owner
         self.started = started
         self.deadline = _INFINITY if timeout is None else started + timeout
-        self.mid: Mid | None = None
+        self.mid = mid
         self.informs: list[Any] | None = None
 
 
@@ -255,12 +289,35 @@ class PendingTable:
             return None
         return queue[0]
 
+    def waits_for(self, name: bytes) -> bool:
+        """Tell whether an inform of that name without id may belong to a request."""
+        return name in self._by_name or name in self.to_skip
+
     def following(self, name: bytes) -> Pending | None:
         """Return the request of that name that is to be sent now that one is done."""
         queue = self._by_name.get(name)
         return queue[0] if queue else None
 
     # -- being given up -----------------------------------------------------------------
+
+    def give_up_overgrown(self, limit: int) -> bool:
+        """Make requests expire at once whose informs take more than `limit` bytes.
+
+        Returns whether there is one. Each inform is measured once only, so this may be called
+        as often as some megabytes have come.
+        """
+        found = False
+        for pending in [*self.by_mid.values(), *[q[0] for q in self._by_name.values()]]:
+            informs = pending.informs
+            doubtful = None if pending.mid is not None else self._doubtful.get(pending.name)
+            if informs is None and doubtful is not None:
+                informs = doubtful.informs
+            if informs is not None and _measured(pending, informs) > limit:
+                pending.deadline = OVERGROWN
+                if doubtful is not None:
+                    del self._doubtful[pending.name]
+                found = True
+        return found
 
     def withdraw(self, pending: Pending) -> None:
         """Take out a request that could not be written."""

@@ -129,7 +129,12 @@ class Explorer(SensorKeeper):
             return True
         if not (self._update_on_lookup if update is None else update):
             return False
-        await (self.inspect_sensors(name) if half == "sensors" else self.inspect_requests(name))
+        inspect_one = self.inspect_sensors if half == "sensors" else self.inspect_requests
+        changes = await inspect_one(name)
+        if changes is not None and self._inspected:
+            # Who has looked it up knows of it. Those who add up changes do not: for them it comes
+            # with the next ones. (Without an inspection, what there is to know is looked up.)
+            self._unannounced = merged(self._unannounced, AttrDict({half: changes}))
         return name in getattr(self._model, half)
 
     def future_get_sensor(self, name: str, update: bool | None = None) -> asyncio.Future[Any]:
@@ -149,8 +154,9 @@ class Explorer(SensorKeeper):
         Future
             Of the object, made by `sensor_factory` and kept until the sensor changes.
         """
-        if name in self._model.sensors and self.state.data_synced:
-            return done(self._sensor(name), self._ioloop)
+        if name in self._model.sensors and self._state.state.data_synced:
+            sensor = self._sensors.objects.get(name)
+            return done(self._sensor(name) if sensor is None else sensor, self._ioloop)
         return under_way(self._get_sensor(name, update), self._ioloop)
 
     async def _get_sensor(self, name: str, update: bool | None) -> Any:

@@ -92,6 +92,8 @@ class ModelKeeper:
         self._not_before = 0.0
         # Changes of the model that the user has not been told of.
         self._unannounced: AttrDict | None = None
+        # Whether the user has been told of all that there was at some time.
+        self._inspected = False
         self._state = AsyncState(VALID_STATES, DISCONNECTED)
         # Why nobody need wait for a state any more; None before the client is stopped.
         self._over: KatcpClientError | None = None
@@ -247,6 +249,7 @@ class ModelKeeper:
             self._agenda.put_back(plan)
             self._inspection_failed(error)
             return
+        self._inspected = self._inspected or plan == EVERYTHING
         self._rate.spend(now(), now() - begun)
         self._report(plan, problems)
         if not self._still(session):
@@ -331,7 +334,7 @@ class ModelKeeper:
             for request, argument in questions:
                 arguments = () if argument is None else (argument,)
                 message = Message.request(request, *arguments)
-                futures.append(self.katcp_client.wire_request(message, limit.remaining()))
+                futures.append(self.katcp_client.raw_request(message, limit.remaining()))
             try:
                 answers = [await future for future in futures]
             except (WaitTimeout, KatcpClientError) as error:
@@ -344,7 +347,7 @@ class ModelKeeper:
         """Put what was found into the model; return what has changed."""
         old = self._model
         self._model = new = old.updated(findings)
-        changes = model_changes(old, new)
+        changes = model_changes(old, new, findings)
         if changes is not None:
             self._objects_changed(changes)
         return changes

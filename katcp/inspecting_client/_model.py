@@ -1,21 +1,28 @@
 """What a device offers: frozen, replaced whole, and compared to see what has changed.
 
-Sensors and requests are kept as the arguments that the device sent, since comparing bytes is all
-that keeping in step needs; they are decoded when somebody looks at one.
+Sensors and requests are kept as the device sent them, since comparing bytes is all that keeping
+in step needs; they are decoded when somebody looks at one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from katcp.aio import AttrDict
+from katcp.client import arguments_in
 
-#: Of a sensor: name, description, units, type and parameters.
-SensorInfo = tuple[bytes, ...]
+#: Of a sensor: name, description, units, type and parameters; or these as they stood on the wire,
+#: of which 10,000 take a fifth of the time and half of the memory. See `sensor_arguments`.
+SensorInfo = tuple[bytes, ...] | bytes
 #: Of a request: help text, and timeout hint or None.
 RequestInfo = tuple[bytes, bytes | None]
+
+
+def sensor_arguments(info: SensorInfo) -> tuple[bytes, ...]:
+    """Return name, description, units, type and parameters of a sensor."""
+    return arguments_in(info) if isinstance(info, bytes) else info
 
 
 @dataclass(frozen=True)
@@ -93,18 +100,39 @@ def _with_longer_help(
     return {**new, **longer} if longer else new
 
 
-def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> AttrDict | None:
+def difference(
+    old: Mapping[str, Any], new: Mapping[str, Any], touched: Iterable[str] | None = None
+) -> AttrDict | None:
     """Return ``AttrDict(added=set, removed=set)``, or None if nothing has changed.
 
-    What has been modified is in both.
+    What has been modified is in both. If `touched` is given no other names are looked at.
     """
     if not old:
         return AttrDict(added=set(new), removed=set()) if new else None
-    added = {name for name, info in new.items() if old.get(name) != info}
-    removed = {name for name, info in old.items() if new.get(name) != info}
+    if touched is None:
+        touched = [name for name, info in new.items() if old.get(name) != info]
+        # Looking from the other side, too, is for when the numbers show that some are gone.
+        if len(old) + sum(name not in old for name in touched) != len(new):
+            touched += old.keys() - new.keys()
+    added, removed = set(), set()
+    for name in touched:
+        before, after = old.get(name), new.get(name)
+        if before == after or (before and after and _same_sensor(before, after)):
+            continue
+        if before is not None:
+            removed.add(name)
+        if after is not None:
+            added.add(name)
     if not added and not removed:
         return None
     return AttrDict(added=added, removed=removed)
+
+
+def _same_sensor(before: Any, after: Any) -> bool:
+    """Tell whether two entries are one sensor, once in its arguments and once as it came."""
+    return (type(before) is bytes or type(after) is bytes) and (
+        sensor_arguments(before) == sensor_arguments(after)
+    )
 
 
 def _request_difference(
@@ -122,16 +150,18 @@ def _request_difference(
     return changes if changes.added or changes.removed else None
 
 
-def model_changes(old: Model, new: Model) -> AttrDict | None:
+def model_changes(old: Model, new: Model, findings: Findings | None = None) -> AttrDict | None:
     """Return what has changed: ``AttrDict`` with `requests` and `sensors`, where changed.
 
-    None if nothing has.
+    None if nothing has. If the findings are given that have made the new one of the old one, only
+    what they tell of is looked at.
     """
+    some = findings.some_sensors if findings is not None and findings.sensors is None else None
     return _combined(
         _request_difference(old.requests, new.requests)
         if old.requests is not new.requests
         else None,
-        difference(old.sensors, new.sensors) if old.sensors is not new.sensors else None,
+        difference(old.sensors, new.sensors, some) if old.sensors is not new.sensors else None,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from katcp.aio import under_way
 from katcp.inspecting_client._explorer import Explorer
-from katcp.inspecting_client._model import RequestInfo, SensorInfo
+from katcp.inspecting_client._model import RequestInfo, SensorInfo, sensor_arguments
 from katcp.inspecting_client._states import VALID_STATES, InspectingClientStateType
 from katcp.protocol import Message
 
@@ -152,7 +152,7 @@ def _request_entry(name: str, info: RequestInfo, objects: dict[str, Any]) -> dic
 
 
 def _sensor_entry(name: str, info: SensorInfo, objects: dict[str, Any]) -> dict[str, Any]:
-    _, description, units, sensor_type, *params = info
+    _, description, units, sensor_type, *params = sensor_arguments(info)
     entry: dict[str, Any] = {
         "description": _text(description),
         "units": _text(units),

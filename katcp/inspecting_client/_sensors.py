@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any
 
-from katcp.inspecting_client._model import SensorInfo
+from katcp.client import unescaped
+from katcp.inspecting_client._model import SensorInfo, sensor_arguments
+from katcp.inspecting_client._unseen import (
+    DECODERS,
+    Kind,
+    UnseenSensor,
+    text,
+    unseen_sensor,
+    value_of,
+)
 from katcp.kattypes import Timestamp
-from katcp.sensors import STATUS_NAMES_RAW, VALID_STATUSES, Sensor
+from katcp.sensors import STATUS_NAMES_RAW, VALID_STATUSES, Reading, Sensor
 
+_make = tuple.__new__
 _UNKNOWN, _UNREACHABLE = Sensor.UNKNOWN, Sensor.UNREACHABLE
 #: Told of each new reading: name and sensor.
 Update = Callable[[str, Any], object]
@@ -24,10 +34,8 @@ _TYPES: dict[bytes, int] = {
 }
 #: Types whose parameters say something about the value.
 _WITH_PARAMS = (Sensor.INTEGER, Sensor.FLOAT, Sensor.DISCRETE)
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "backslashreplace")
+#: So much of each bad argument is logged [bytes].
+_SHOWN = 200
 
 
 def readings_in(arguments: Sequence[bytes]) -> Iterator[ReadingArguments]:
@@ -64,6 +72,8 @@ class SensorBook:
         # Readings that say so, until the device is back.
         self._unreachable: dict[str, Any] = {}
         self._read_time = {major: Timestamp().decoder(major) for major in (4, 5)}
+        # What types and parameters say, as they came: few for many sensors.
+        self._kinds: dict[bytes, Kind] = {}
         self.major = 5
 
     def get(self, name: str) -> Any:
@@ -76,8 +86,35 @@ class SensorBook:
         A sensor of a type that is not known, or with parameters that its type cannot have, is
         taken for a string: its value is then the text that the device sends.
         """
-        _, raw_description, raw_units, type_name, *raw_params = info
+        sensor: Any
+        if factory is Sensor and isinstance(info, bytes):
+            # What stands there of type and parameters is often what another sensor has.
+            tail = info.split(b" ", 3)[3]
+            known = self._kinds.get(tail)
+            if known is None:
+                known, problem = self._kind_of(name, info)
+                if not problem:
+                    self._kinds[tail] = known
+            sensor = unseen_sensor(info, known)
+        else:
+            arguments = sensor_arguments(info)
+            (kind, params), _ = self._kind_of(name, arguments)
+            sensor = factory(
+                name=name,
+                sensor_type=kind,
+                description=text(arguments[1]),
+                # The protocol fixes those of timestamps, though some devices send others.
+                units="" if kind == Sensor.TIMESTAMP else text(arguments[2]),
+                params=list(params),
+            )
+        self.objects[name] = sensor
+        return sensor
+
+    def _kind_of(self, name: str, info: SensorInfo) -> tuple[Kind, bool]:
+        """Return type and parameters of a sensor, and whether something is wrong with them."""
+        _, _, _, type_name, *raw_params = sensor_arguments(info)
         kind = _TYPES.get(type_name)
+        problem = kind is None
         if kind is None:
             self._logger.warning(
                 "Sensor %r has the unknown type %r; it is kept as a string", name, type_name
@@ -89,24 +126,19 @@ class SensorBook:
                 try:
                     params = Sensor.parse_params(kind, raw_params, self.major)
                 except ValueError as error:
+                    problem = True
                     self._logger.warning("Sensor %r: parameters left out: %s", name, error)
             if kind == Sensor.DISCRETE and not params:
+                problem = True
                 self._logger.warning(
                     "Sensor %r is discrete without values; it is kept as a string", name
                 )
                 kind = Sensor.STRING
-        sensor = self.objects[name] = factory(
-            name=name,
-            sensor_type=kind,
-            description=_text(raw_description),
-            # The protocol fixes those of timestamps, though some devices send others.
-            units="" if kind == Sensor.TIMESTAMP else _text(raw_units),
-            params=params,
-        )
-        return sensor
+        return (kind, tuple(params)), problem
 
     def drop(self, names: Iterable[str]) -> None:
         """Forget the objects of sensors that were removed or changed."""
+        self._kinds.clear()
         for name in names:
             self.objects.pop(name, None)
             self._unreachable.pop(name, None)
@@ -121,24 +153,99 @@ class SensorBook:
         The status is read first: of a value that does not count, nothing is demanded (it is None
         if it cannot be read); one that counts and cannot be read is kept as it came, and logged.
         """
+        kind = type(sensor)
         try:
-            if type(sensor).set_formatted is not Sensor.set_formatted:
+            if kind.set_formatted is not Sensor.set_formatted:
                 sensor.set_formatted(timestamp, status, value, self.major)
             else:
                 number = STATUS_NAMES_RAW.get(status, _UNKNOWN)
                 try:
-                    parsed = sensor.parse_value(value, self.major)
+                    if kind is UnseenSensor:
+                        parsed = value_of(sensor, value, self.major)
+                    else:
+                        parsed = sensor.parse_value(value, self.major)
                 except ValueError as error:
                     parsed = value if number in VALID_STATUSES else None
                     if parsed is not None:
                         self._logger.warning("Sensor %r has a bad value: %s", name, error)
-                sensor.set(self._read_time[self.major](timestamp), number, parsed)
+                _set(sensor, self._read_time[self.major](timestamp), number, parsed)
         except Exception as error:
             self._logger.error(
-                "Cannot set sensor %r to (%r, %r, %r): %s", name, timestamp, status, value, error
+                "Cannot set sensor %r to (%r, %r, %r): %s",
+                name,
+                timestamp[:_SHOWN],
+                status[:_SHOWN],
+                value[:_SHOWN],
+                error,
             )
             return
         self._updated(name, sensor)
+
+    def take_run(
+        self, tails: Sequence[bytes], make: Callable[[str], Any], listeners: Sized
+    ) -> bool:
+        """Give sensors the readings in many ``#sensor-status``, as they came (see `arguments_in`).
+
+        It does what `set_reading` does, at 0.8 µs for a sensor that is unseen in place of 3 µs.
+
+        Parameters
+        ----------
+        tails : sequence of bytes
+        make : callable
+            Makes the object of a sensor that has none; may return None.
+        listeners : sized
+            Empty as long as nobody wants to be told of unseen sensors.
+
+        Returns
+        -------
+        bool
+            False, and nothing done, if one of them is not the reading of one sensor, or odd.
+        """
+        # One split for all, with a mark between them that shows whether each has five arguments.
+        columns = b" \n ".join(tails).split(b" ")
+        marks, counts, raw_names = columns[5::6], columns[1::6], b" ".join(columns[2::6])
+        if (
+            len(columns) != 6 * len(tails) - 1
+            or marks.count(b"\n") != len(marks)
+            or counts.count(b"1") != len(counts)
+            or b"\\" in raw_names
+            or not raw_names.isascii()
+        ):
+            return False
+        names, values = raw_names.decode().split(" "), columns[4::6]
+        objects, updated, major = self.objects, self._updated, self.major
+        read_time, read_value = self._read_time[major], DECODERS[major]
+        all_values = b" ".join(values)
+        if not all_values.translate(None, b" +-.0123456789Ee"):
+            read_value = {**read_value, Sensor.FLOAT: float}  # there is nothing to beware of
+        elif b"\\" in all_values:
+            values = list(map(unescaped, values))
+        last, seconds = b"", 0.0
+        for name, timestamp, status, value in zip(
+            names, columns[::6], columns[3::6], values, strict=True
+        ):
+            sensor = objects.get(name)
+            if sensor is None:
+                sensor = make(name)
+                if sensor is None:
+                    continue
+            if type(sensor) is UnseenSensor:
+                known = sensor.__dict__
+                try:
+                    parsed = read_value[known["_unseen_kind"][0]](value)
+                    if timestamp != last:  # those of many readings are the same
+                        seconds = read_time(timestamp)
+                        last = timestamp
+                    number = STATUS_NAMES_RAW[status]
+                except (KeyError, ValueError):
+                    pass
+                else:
+                    known["_reading"] = _make(Reading, (seconds, number, parsed))
+                    if listeners:
+                        updated(name, sensor)
+                    continue
+            self.set_reading(name, sensor, timestamp, status, value)
+        return True
 
     def mark_unreachable(self) -> None:
         """Mark all readings ``unreachable``, as of now: the device is gone.
@@ -168,13 +275,21 @@ class SensorBook:
             before = reading_of(sensor)
             if before.status == status:
                 return
-            sensor.set(timestamp, status, before.value)
+            _set(sensor, timestamp, status, before.value)
             if status == _UNREACHABLE:
                 self._unreachable[name] = reading_of(sensor)
         except Exception:
             self._logger.exception("Cannot mark sensor %r", name)
             return
         self._updated(name, sensor)
+
+
+def _set(sensor: Any, timestamp: float, status: int, value: Any) -> None:
+    """Replace the reading of a sensor. Nobody observes an unseen one, so it can stay unseen."""
+    if type(sensor) is UnseenSensor:
+        sensor.__dict__["_reading"] = _make(Reading, (timestamp, status, value))
+    else:
+        sensor.set(timestamp, status, value)
 
 
 def reading_of(sensor: Any) -> Any:

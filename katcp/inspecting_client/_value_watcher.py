@@ -293,7 +293,9 @@ class SensorWatcher:
     def _call(self, function: Callable[[Any], object], sensor: Any) -> None:
         try:
             function(sensor)
-        except Exception:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
             self._logger.exception("%r of sensor %r failed", function, sensor.name)
 
 

@@ -9,11 +9,13 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Protocol, overload
 
 from katcp.aio import AttrDict, WaitTimeout, call_guarded, done, finish_guarded, under_way
+from katcp.client import arguments_in
 from katcp.compat import ensure_native_str
 from katcp.errors import KatcpClientDisconnected, KatcpClientError, SyncError
 from katcp.inspecting_client._feeds import Feeds, ReadingFeed
 from katcp.inspecting_client._hooks import _InformHookDeviceClient
 from katcp.inspecting_client._keeper import ModelKeeper
+from katcp.inspecting_client._model import sensor_arguments
 from katcp.inspecting_client._sampling import (
     Parameter,
     SamplingWishes,
@@ -68,7 +70,7 @@ class SensorKeeper(ModelKeeper):
         self._wishes = SamplingWishes()
         self._reading_feeds: Feeds[ReadingFeed] = Feeds()
         self._followers: tuple[Follower, ...] = ()
-        katcp_client.hook_wire_inform("sensor-status", self._on_readings)
+        katcp_client.hook_wire_inform("sensor-status", self._on_readings, self._on_run)
 
     def _on_protocol(self, revised: bool) -> None:
         super()._on_protocol(revised)
@@ -89,14 +91,25 @@ class SensorKeeper(ModelKeeper):
 
     def handle_sensor_value(self) -> None:
         """Handle ``#sensor-value`` informs, too, as ``#sensor-status`` informs are."""
-        self.katcp_client.hook_wire_inform("sensor-value", self._on_readings)
+        self.katcp_client.hook_wire_inform("sensor-value", self._on_readings, self._on_run)
+
+    def _on_run(self, tails: list[bytes]) -> None:
+        """Take many readings, as they came (see `katcp.client.arguments_in`)."""
+        if self._update_is_overridden() or not self._sensors.take_run(
+            tails, self._object_for, self._reading_feeds.read
+        ):
+            for tail in tails:
+                self._on_readings(list(arguments_in(tail)))
+
+    def _update_is_overridden(self) -> bool:
+        return (
+            type(self).update_sensor is not SensorKeeper.update_sensor
+            or "update_sensor" in self.__dict__
+        )
 
     def _on_readings(self, arguments: list[bytes]) -> None:
         update: Callable[[str, bytes, bytes, bytes], None] = self._update_sensor
-        if (
-            type(self).update_sensor is not SensorKeeper.update_sensor
-            or "update_sensor" in self.__dict__
-        ):
+        if self._update_is_overridden():
             update = self._call_update_sensor
         if len(arguments) == 5 and arguments[1] == b"1":  # nearly all are like this
             readings: Iterable[ReadingArguments] = (
@@ -144,15 +157,23 @@ class SensorKeeper(ModelKeeper):
     def _update_sensor(self, name: str, timestamp: bytes, status: bytes, value: bytes) -> None:
         sensor = self._sensors.get(name)
         if sensor is None:
-            if name not in self._model.sensors:
-                self._logger.warning("Reading of the unknown sensor %r", name)
-                return
-            try:
-                sensor = self._sensor(name)
-            except Exception:
-                self._logger.exception("Cannot make an object for sensor %r", name)
-                return
-        self._sensors.set_reading(name, sensor, timestamp, status, value)
+            sensor = self._object_for(name)
+        if sensor is not None:
+            self._sensors.set_reading(name, sensor, timestamp, status, value)
+
+    def _object_for(self, name: str) -> Any:
+        """Make the object of a sensor that has sent a reading; None, and a log, if that fails."""
+        info = self._model.sensors.get(name)
+        if info is None:
+            self._logger.warning("Reading of the unknown sensor %r", name)
+            return None
+        try:
+            return self._sensors.make(name, info, self.sensor_factory)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
+            self._logger.exception("Cannot make an object for sensor %r", name)
+            return None
 
     def _sensor_updated(self, name: str, sensor: Any) -> None:
         if self._reading_feeds.read:
@@ -221,8 +242,7 @@ class SensorKeeper(ModelKeeper):
         """
         wish = make_wish(strategy, params)
         names = [name] if isinstance(name, str) else list(dict.fromkeys(name))
-        for each in names:
-            self._wishes.want(each, wish)
+        self._wishes.want(names, wish)
         return under_way(self._set_sampling(names, wish, isinstance(name, str)), self._ioloop)
 
     @property
@@ -234,8 +254,9 @@ class SensorKeeper(ModelKeeper):
 
     async def _set_sampling(self, names: list[str], wish: Wish, single: bool) -> Any:
         replies: Replies = dict.fromkeys(names)
-        there = {}
-        for name in names:
+        all_known = self._model.sensors.keys() >= replies.keys()
+        there = dict.fromkeys(replies, wish) if all_known else {}
+        for name in () if all_known else names:
             # While the model is not up to date, setting what it lacks is left to the sync.
             try:
                 if name in self._model.sensors or (
@@ -245,12 +266,13 @@ class SensorKeeper(ModelKeeper):
             except SyncError as error:
                 self._logger.warning("Cannot look for sensor %r: %s", name, error)
         if there and self._connected.is_set() and self.katcp_client.protocol_flags is not None:
-            replies.update(await self._send_sampling(there))
-        return replies[names[0]] if single else replies
+            sent = await self._send_sampling(there)
+            replies = sent if all_known else {**replies, **sent}
+        return next(iter(replies.values())) if single else replies
 
     def _is_timestamp(self, name: str) -> bool:
         info = self._model.sensors.get(name)
-        return info is not None and info[3] == b"timestamp"
+        return info is not None and sensor_arguments(info)[3] == b"timestamp"
 
     async def _send_sampling(self, wishes: dict[str, Wish]) -> Replies:
         """Set strategies on the device; if several at once are refused, one by one."""
@@ -268,7 +290,10 @@ class SensorKeeper(ModelKeeper):
                     continue
                 for name in request.names:
                     replies[name] = reply
-                    self._take_reply(name, wishes[name], reply)
+                if reply is not None and reply.reply_ok():
+                    self._wishes.accepted(request.names, wishes)
+                elif reply is not None:
+                    self._refused({name: wishes[name] for name in request.names}, reply)
         return replies
 
     def _ask_sampling(self, request: SetSampling) -> asyncio.Future[Message | None]:
@@ -290,16 +315,13 @@ class SensorKeeper(ModelKeeper):
 
         return under_way(answer(), self._ioloop)
 
-    def _take_reply(self, name: str, wish: Wish, reply: Message | None) -> None:
-        if reply is None or wish.strategy == "none":
-            return
-        if reply.reply_ok():
-            self._wishes.accepted(name, wish)
-        elif self._wishes.refused.get(name) != wish:
-            self._wishes.refused[name] = wish
-            self._logger.warning(
-                "The device refuses sampling %r of sensor %r: %r", wish.strategy, name, reply
-            )
+    def _refused(self, wishes: dict[str, Wish], reply: Message) -> None:
+        for name, wish in wishes.items():
+            if wish.strategy != "none" and self._wishes.refused.get(name) != wish:
+                self._wishes.refused[name] = wish
+                self._logger.warning(
+                    "The device refuses sampling %r of sensor %r: %r", wish.strategy, name, reply
+                )
 
     # -- what the keeper tells ----------------------------------------------------------
 
@@ -316,7 +338,9 @@ class SensorKeeper(ModelKeeper):
         for follower in self._followers:
             try:
                 follower.model_changed(changes)
-            except Exception:
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:
                 self._logger.exception("%r cannot follow a change", follower)
 
     async def _model_is_current(self) -> None:
@@ -349,7 +373,7 @@ class SensorKeeper(ModelKeeper):
         KeyError
             If it is not known.
         """
-        _, description, units, type_name, *params = self._model.sensors[name]
+        _, description, units, type_name, *params = sensor_arguments(self._model.sensors[name])
         texts = [raw.decode("utf-8", "backslashreplace") for raw in (description, units, type_name)]
         return (name, *texts, *params)
 
@@ -399,7 +423,7 @@ class SensorKeeper(ModelKeeper):
             Of the replies; None if nothing is sent.
         """
         for name, wish in wishes.items():
-            self._wishes.want(name, wish)
+            self._wishes.want((name,), wish)
         if not send or not wishes or not self.state.data_synced or not self._connected.is_set():
             return None
         return under_way(self._send_sampling(dict(wishes)), self._ioloop)

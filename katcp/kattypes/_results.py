@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import enum
 import typing
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from types import NoneType, UnionType
@@ -29,14 +29,20 @@ from katcp.kattypes._address import Address, IPAddress
 from katcp.kattypes._annotations import encode, type_for
 from katcp.kattypes._base import KatcpType, is_optional, quoted
 from katcp.kattypes._choices import Discrete, DiscreteEnum
-from katcp.kattypes._numbers import Bool, Float, Int, Lru
+from katcp.kattypes._numbers import Bool, Float, Int, Lru, encode_float, encode_integer
 from katcp.kattypes._packing import Packer, compile_packer
 from katcp.kattypes._replies import NO_REASON, failure, status_of
-from katcp.kattypes._text import Struct
+from katcp.kattypes._text import Struct, encode_text
 from katcp.kattypes._times import StrictTimestamp, Timestamp
-from katcp.protocol import Message
+from katcp.protocol import Message, escape
 
 Replier = Callable[[Any], list[bytes]]
+
+#: Class of what a handler returned -> the function that makes of it all of the reply's line
+#: behind the message id: `` ok 3`` and the end of line. It is what a `Replier` and escaping make,
+#: without a list, in 0.1 µs instead of 0.7; only for classes where nothing can be wrong with the
+#: value (but for integers longer than Python writes, a `ValueError` either way).
+LineEnds = Mapping[type, Callable[[Any], bytes]]
 
 _OK = Message.OK
 
@@ -139,6 +145,23 @@ class Result(NamedTuple):
 
         return reply
 
+    def line_ends(self, major: int) -> LineEnds:
+        """Return the functions for those classes of results that have one."""
+        if self.shape is Shape.NOTHING:
+            return {NoneType: lambda result: b" ok\n"}
+        if self.shape is not Shape.ONE:
+            return {}
+        encode_one = self.types[0].encoder(major)
+        if encode_one is encode_integer:
+            return {int: b" ok %d\n".__mod__}
+        if encode_one is encode_float:
+            return {float: b" ok %r\n".__mod__}
+        if encode_one is encode_text:
+            return {str: _end_with_text}
+        if type(self.types[0]) is Bool:
+            return {bool: lambda result: b" ok 1\n" if result else b" ok 0\n"}
+        return {}
+
     def _classes_of_statuses(self) -> tuple[type[Sequence[Any]], ...]:
         """Return the classes of results that may begin with a status."""
         if self.shape is Shape.UNKNOWN:
@@ -200,6 +223,10 @@ def _takes(kattype: KatcpType) -> Callable[[str], bool]:
         return True
 
     return takes
+
+
+def _end_with_text(result: str) -> bytes:
+    return b" ok " + escape(encode_text(result)) + b"\n"
 
 
 def _failure_texts(values: Sequence[Any]) -> list[bytes]:

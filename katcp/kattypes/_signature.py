@@ -20,9 +20,9 @@ from katcp.errors import FailReply, InvalidReply
 from katcp.kattypes._annotations import encode, resolve_annotations, type_for
 from katcp.kattypes._base import KatcpType, is_multiple, is_optional
 from katcp.kattypes._decorators import UNPACKS_MESSAGE
-from katcp.kattypes._packing import Absent, Slot, Unpacker, compile_unpacker
+from katcp.kattypes._packing import Absent, Slot, Unpacker, compile_caller, compile_unpacker
 from katcp.kattypes._replies import NO_REASON
-from katcp.kattypes._results import Replier, Result, Shape
+from katcp.kattypes._results import LineEnds, Replier, Result, Shape
 from katcp.protocol import Message
 
 _EMPTY: Mapping[str, Any] = {}
@@ -147,6 +147,16 @@ class TypedSignature:
             ``Error in parameter 1 (x): ...`` or ``Too many parameters given.``
         """
         return self.unpacker(major)(arguments)
+
+    def caller(
+        self, handler: Callable[..., Any], major: int
+    ) -> Callable[[Any, Any, Sequence[bytes]], Any]:
+        """Return a function of (server, req, arguments) that unpacks these and calls `handler`."""
+        return compile_caller(handler, self._slots, major)
+
+    def line_ends(self, major: int) -> LineEnds:
+        """Return functions that make the end of a reply's line at once; see `LineEnds`."""
+        return self._result.line_ends(major)
 
     def replier(self, major: int) -> Replier:
         """Return the function that does what `reply_arguments` does, for one version."""

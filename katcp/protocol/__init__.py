@@ -3,7 +3,9 @@
 from katcp.protocol._constants import (
     DEFAULT_CLIENT_MAX_LINE,
     DEFAULT_KATCP_MAJOR,
+    DEFAULT_MAX_ARGUMENTS,
     DEFAULT_MAX_LINE,
+    DEFAULT_MAX_NAME,
     FLOAT_TS_KATCP_MAJOR,
     INTERFACE_CHANGED_KATCP_MAJOR,
     MAX_MID,
@@ -28,14 +30,18 @@ from katcp.protocol._message import (
     Message,
     encode_utf8_with_error_log,
     format_argument,
+    format_arguments,
     format_mid,
+    make_message,
 )
 from katcp.protocol._parser import MessageParser
 
 __all__ = [
     "DEFAULT_CLIENT_MAX_LINE",
     "DEFAULT_KATCP_MAJOR",
+    "DEFAULT_MAX_ARGUMENTS",
     "DEFAULT_MAX_LINE",
+    "DEFAULT_MAX_NAME",
     "FLOAT_TS_KATCP_MAJOR",
     "INFORM",
     "INTERFACE_CHANGED_KATCP_MAJOR",
@@ -55,7 +61,9 @@ __all__ = [
     "encode_utf8_with_error_log",
     "escape",
     "format_argument",
+    "format_arguments",
     "format_mid",
+    "make_message",
     "to_message",
     "unescape",
     "wire_mid",

@@ -20,5 +20,9 @@ MS_TO_SEC_FAC = 1.0 / 1000
 DEFAULT_MAX_LINE = 2 * 1024 * 1024
 #: Longest line a client takes unless told otherwise [bytes].
 DEFAULT_CLIENT_MAX_LINE = 16 * 1024 * 1024
+#: Most arguments of a message that a server or client takes unless told otherwise.
+DEFAULT_MAX_ARGUMENTS = 65_536
+#: Longest name of a message that a server takes unless told otherwise [bytes].
+DEFAULT_MAX_NAME = 1024
 #: Message ids run from 1 to this.
 MAX_MID = 2**31 - 1

@@ -75,6 +75,21 @@ def format_argument(value: object) -> bytes:
     return _format_object(value)
 
 
+def format_arguments(values: Iterable[object]) -> list[bytes]:
+    """Return values as arguments, each as `format_argument` does."""
+    arguments = []
+    for value in values:
+        kind = type(value)
+        if kind is str:  # most are; a call of ours for each would take three times as long
+            try:
+                arguments.append(value.encode())  # type: ignore[attr-defined]  # it is a str
+            except UnicodeEncodeError:
+                arguments.append(format_argument(value))
+        else:
+            arguments.append(_FORMATTERS.get(kind, format_argument)(value))
+    return arguments
+
+
 def format_mid(mid: object) -> bytes | None:
     """Return a message id as bytes of digits, or None for none.
 
@@ -106,6 +121,9 @@ def check_name(name: str) -> None:
             f"Command name should start with an alphabetic character and hold only "
             f"letters, digits and dashes (got {name!r})."
         )
+
+
+_new = object.__new__
 
 
 class Message:
@@ -182,11 +200,7 @@ class Message:
         self.mtype = mtype
         self.name = name
         self.mid = None if mid is None else format_mid(mid)
-        self.arguments = (
-            []
-            if arguments is None
-            else [_FORMATTERS.get(type(a), format_argument)(a) for a in arguments]
-        )
+        self.arguments = [] if arguments is None else format_arguments(arguments)
 
     @classmethod
     def from_wire(cls, mtype: int, name: str, arguments: list[bytes], mid: bytes | None) -> Message:
@@ -194,7 +208,7 @@ class Message:
 
         For parsers: the other constructors check what they are given, at five times the cost.
         """
-        self = cls.__new__(cls)
+        self = _new(cls)
         self.mtype = mtype
         self.name = name
         self.arguments = arguments
@@ -287,3 +301,13 @@ class Message:
     def reply_inform(cls, req_msg: Message, *args: object) -> Message:
         """Make an inform that belongs to the reply to `req_msg`: same name, same message id."""
         return cls(cls.INFORM, req_msg.name, args, req_msg.mid)
+
+
+def make_message(mtype: int, name: str, arguments: list[bytes], mid: bytes | None) -> Message:
+    """Do what `Message.from_wire` does, in two thirds of the time: for each request of a server."""
+    message: Message = _new(Message)
+    message.mtype = mtype
+    message.name = name
+    message.arguments = arguments
+    message.mid = mid
+    return message

@@ -210,7 +210,9 @@ class KATCPSensor(metaclass=abc.ABCMeta):  # noqa: B024  # users mix it with oth
                     listener(
                         reading.received_timestamp, reading.timestamp, reading.status, reading.value
                     )
-            except Exception:
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:
                 logger.exception("Listener %r of sensor %r failed", listener, self._name)
 
     # -- setting ------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from katcp.compat import is_bytes, is_text
 from katcp.protocol import Message
+from katcp.sampling._audience import Subscriber
 from katcp.sampling._kinds import (
     SampleAuto,
     SampleDifferential,
@@ -19,7 +20,7 @@ from katcp.sampling._strategy import (
     log,
     update_in_ioloop,
 )
-from katcp.sampling._table import SamplingTable, Subscriber
+from katcp.sampling._table import SamplingTable
 from katcp.sensors import Sensor
 
 __all__ = [

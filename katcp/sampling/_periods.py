@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from katcp.sensors import Sensor, next_tick
+from katcp.sampling._audience import PREFIX
+from katcp.sensors import Sensor, next_tick, wire_readings
 
 if TYPE_CHECKING:
-    from katcp.sampling._table import Subscriber
+    from katcp.sampling._audience import Subscriber
 
 #: Clients whose ticks would fall this near to each other share them [s, share of the period].
 #: Requests for single sensors that come one after the other end up in one group that way.
@@ -23,6 +24,8 @@ class PeriodGroup:
         self.period = period
         self.origin = origin
         self._members: dict[Subscriber, dict[Sensor, None]] = {}
+        #: The same by sensors: clients of the same sensors are written to at once.
+        self._parts: list[tuple[tuple[Sensor, ...], list[Subscriber]]] | None = None
         self._timer: asyncio.TimerHandle
         self.due = origin
         self._arm(origin)
@@ -32,22 +35,29 @@ class PeriodGroup:
         self._timer = self._groups.loop.call_at(self.due, self._tick)
 
     def _tick(self) -> None:
-        major = self._groups.major
-        for subscriber, sensors in self._members.items():
-            tails = [sensor.wire_reading(major) for sensor in sensors]
-            subscriber.send(b"#sensor-status" + b"#sensor-status".join(tails))
+        if self._parts is None:
+            parts: dict[tuple[Sensor, ...], list[Subscriber]] = {}
+            for subscriber, members in self._members.items():
+                parts.setdefault(tuple(members), []).append(subscriber)
+            self._parts = list(parts.items())
+        for sensors, subscribers in self._parts:
+            lines = PREFIX + PREFIX.join(wire_readings(sensors, self._groups.major))
+            for subscriber in subscribers:
+                subscriber.send(lines)
         # A tick that came late by more than a period is not made up for. One may also come a
         # little early, where timers have a coarser clock than the loop; it must not come twice.
         self._arm(max(self._groups.loop.time(), self.due))
 
-    def add(self, subscriber: Subscriber, sensor: Sensor) -> None:
-        """Report `sensor` to `subscriber` at every tick."""
-        self._members.setdefault(subscriber, {})[sensor] = None
+    def add(self, subscriber: Subscriber, *sensors: Sensor) -> None:
+        """Report `sensors` to `subscriber` at every tick."""
+        self._members.setdefault(subscriber, {}).update(dict.fromkeys(sensors))
+        self._parts = None
 
     def remove(self, subscriber: Subscriber, sensor: Sensor) -> None:
         """Stop that; a group without members ends."""
         sensors = self._members[subscriber]
         del sensors[sensor]
+        self._parts = None
         if not sensors:
             del self._members[subscriber]
         if not self._members:

@@ -12,7 +12,7 @@ from katcp.sensors._reading import (
     VALID_STATUSES,
     Reading,
 )
-from katcp.sensors._sensor import Observer, Sensor
+from katcp.sensors._sensor import Observer, Sensor, wire_readings
 from katcp.sensors._set import SensorSet
 from katcp.sensors._strategies import (
     NEVER,
@@ -51,4 +51,5 @@ __all__ = [
     "parse_params",
     "parse_strategy",
     "parse_type",
+    "wire_readings",
 ]

@@ -190,7 +190,9 @@ class AggregateSensor(Sensor):
                     self.set(*result)
                 elif result is not None:
                     self.set_value(result)
-            except Exception:
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:
                 _log.exception("Aggregate sensor %r cannot be computed", self.name)
                 self.set(time.time(), Sensor.FAILURE, self.value())
 

@@ -22,8 +22,18 @@ def respect(cls: Any, base: Any) -> None:
             cls.reading = property(_read)
         if cls.wire_reading is base.wire_reading:
             cls.wire_reading = _wire_reading
+    if any(_differ(cls, base, name) for name in ("reading", "wire_reading", "wire_text")):
+        cls._encoded = _Fixed((None, b""))
+        cls._template = _Fixed((None, None, b""))
+        cls._is_plain = False
+    if any(_differ(cls, base, name) for name in ("attach", "detach", "notify")):
+        cls._is_plain = False
     if cls.notify is not base.notify:
         cls._notified = _NOTIFIED
+
+
+def _differ(cls: Any, base: Any, name: str) -> bool:
+    return getattr(cls, name) is not getattr(base, name)
 
 
 def _read(sensor: Any) -> Any:
@@ -37,10 +47,25 @@ def _wire_reading(sensor: Any, major: int = 5) -> bytes:
     """
     try:
         line: bytes = sensor._line(sensor.read_formatted(major))  # noqa: SLF001
-    except Exception:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:
         _log.exception("Sensor %r cannot be read", sensor.name)
         line = sensor._stand_in(major)  # noqa: SLF001
     return line
+
+
+class _Fixed:
+    """Takes the place of an attribute where something is kept between calls: nothing ever is."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __get__(self, sensor: Any, owner: Any = None) -> Any:
+        return self._value
+
+    def __set__(self, sensor: Any, value: Any) -> None:
+        pass
 
 
 class _Teller:
@@ -51,16 +76,5 @@ class _Teller:
         sensor.notify(reading)
 
 
-class _Notified:
-    """Takes the place of the attribute that `Sensor.set` walks over; cannot be set."""
-
-    _teller = (_Teller(),)
-
-    def __get__(self, sensor: Any, owner: Any = None) -> Any:
-        return self._teller
-
-    def __set__(self, sensor: Any, value: Any) -> None:
-        pass
-
-
-_NOTIFIED = _Notified()
+#: Takes the place of the attribute that `Sensor.set` walks over.
+_NOTIFIED = _Fixed((_Teller(),))

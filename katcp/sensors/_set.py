@@ -212,5 +212,7 @@ class SensorSet(Mapping[str, Any]):
 def _call(callback: Callable[..., object], *args: Any) -> None:
     try:
         callback(*args)
-    except Exception:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:
         _log.exception("Callback %r of a sensor set failed", callback)

@@ -60,6 +60,10 @@ class SensorType:
     format_v4: Callable[[Any], bytes]
     #: Whether what `format` writes never has to be escaped.
     plain: bool = False
+    #: Python type whose values the directive writes as `format` does, and the directive, for lines
+    #: that are written in one step; None: there is none.
+    native: type | None = None
+    directive: bytes = b"%b"
 
     @functools.cached_property
     def shared(self) -> KatcpType:
@@ -142,10 +146,28 @@ def _accept(value: Any) -> object:
 
 SENSOR_TYPES: dict[int, SensorType] = {
     INTEGER: SensorType(
-        "integer", Int, 0, (int,), _check_integer, _format_integer, _format_integer, plain=True
+        "integer",
+        Int,
+        0,
+        (int,),
+        _check_integer,
+        _format_integer,
+        _format_integer,
+        plain=True,
+        native=int,
+        directive=b"%d",
     ),
     FLOAT: SensorType(
-        "float", Float, 0.0, (float, int), _check_float, _format_float, _format_float, plain=True
+        "float",
+        Float,
+        0.0,
+        (float, int),
+        _check_float,
+        _format_float,
+        _format_float,
+        plain=True,
+        native=float,
+        directive=b"%a",
     ),
     BOOLEAN: SensorType(
         "boolean",
@@ -156,6 +178,8 @@ SENSOR_TYPES: dict[int, SensorType] = {
         _format_boolean,
         _format_boolean,
         plain=True,
+        native=bool,
+        directive=b"%d",
     ),
     LRU: SensorType("lru", Lru, LRU_NOMINAL, (), _check_lru, _format_lru, _format_lru, plain=True),
     DISCRETE: SensorType(
@@ -171,6 +195,8 @@ SENSOR_TYPES: dict[int, SensorType] = {
         _format_timestamp,
         _format_timestamp_v4,
         plain=True,
+        native=float,
+        directive=b"%.6f",
     ),
     ADDRESS: SensorType(
         "address", Address, Address.NULL, (), _check_address, _format_address, _format_address

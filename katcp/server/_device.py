@@ -16,6 +16,7 @@ from katcp.sensors import PERIOD_FLOOR, Sensor
 from katcp.server._announcer import PATIENCE, InterfaceAnnouncer
 from katcp.server._connection import ClientConnection
 from katcp.server._log import DeviceLogger
+from katcp.server._order import SensorOrder
 from katcp.server._request import SENT, Sent
 from katcp.server._requests import (
     BasicRequests,
@@ -102,9 +103,7 @@ class DeviceServer(
         self.extra_versions: dict[str, tuple[str, str | None]] = {}
         self._restart_queue: Any = None
         self._sensors: dict[str, Sensor] = {}
-        # Sensors by name, with the number of changes that they are of; other threads make changes.
-        self._sorted: tuple[int, list[Sensor]] = (-1, [])
-        self._sensor_changes = 0
+        self._order = SensorOrder()
         self._description_tails: dict[Sensor, bytes] = {}
         self._help_tails: dict[str, tuple[Any, bytes]] = {}
         #: Strategies that the device itself has added to those that clients have set.
@@ -169,7 +168,7 @@ class DeviceServer(
         if old is not None and old is not sensor:
             self._forget_sensor(old)
         self._sensors[sensor.name] = sensor
-        self._sensor_changes += 1
+        self._order.changed(sensor.name)
         if old is not sensor:
             self._changed("sensor", sensor.name, "added" if old is None else "modified")
             self._sensor_set.changed(old, sensor)
@@ -198,7 +197,7 @@ class DeviceServer(
         known = self._sensors.pop(name, None)
         if known is None:
             raise ValueError(f"Unknown sensor '{name}'.")
-        self._sensor_changes += 1
+        self._order.changed(name)
         self._forget_sensor(known)
         self._changed("sensor", name, "removed")
         self._sensor_set.changed(known, None)
@@ -230,16 +229,12 @@ class DeviceServer(
 
     def get_sensors(self) -> list[Sensor]:
         """Return all sensors."""
-        return list(self._sensors.values())
+        # A copy is taken in one step; another thread may change the sensors meanwhile.
+        return list(self._sensors.copy().values())
 
     def sorted_sensors(self) -> list[Sensor]:
         """Return the sensors by name."""
-        changes, ordered = self._sorted
-        if changes != self._sensor_changes or len(ordered) != len(self._sensors):
-            changes = self._sensor_changes
-            ordered = [sensor for _, sensor in sorted(self._sensors.items())]
-            self._sorted = (changes, ordered)
-        return ordered
+        return self._order.take(self._sensors)
 
     # -- requests that come and go ------------------------------------------------------
 
@@ -371,6 +366,7 @@ class DeviceServer(
     def loop_started(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make what belongs to the loop (called by the socket side)."""
         super().loop_started(loop)
+        self.sorted_sensors()  # 100,000 take 70 ms, for which nobody has to wait yet
         self._sampling = SamplingTable(loop, self.katcp_major)
         if self.katcp_major >= INTERFACE_CHANGED_KATCP_MAJOR:
             self._announcer = InterfaceAnnouncer(loop, self._server.mass_send)

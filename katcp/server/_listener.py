@@ -15,7 +15,14 @@ from tornado.ioloop import IOLoop
 
 from katcp.errors import KatcpSyntaxError
 from katcp.ioloop_manager import IOLoopManager, ThreadsafeFuture
-from katcp.protocol import DEFAULT_MAX_LINE, Message, MessageParser, WireMessage
+from katcp.protocol import (
+    DEFAULT_MAX_ARGUMENTS,
+    DEFAULT_MAX_LINE,
+    DEFAULT_MAX_NAME,
+    Message,
+    MessageParser,
+    WireMessage,
+)
 from katcp.server._connection import ClientConnection
 from katcp.server._dispatch import error_of
 from katcp.server._outlet import Outlet
@@ -24,6 +31,9 @@ from katcp.server._request import Sent
 from katcp.transport import Pump, bind_sockets
 
 log = logging.getLogger("katcp.server")
+
+#: Clients that are taken in one turn of the loop.
+_ACCEPT_AT_ONCE = 32
 
 
 class Device(Protocol):
@@ -90,6 +100,9 @@ class KATCPServer(Outlet):
     BACKLOG: ClassVar[int] = 1024
     #: Longest line taken [bytes].
     MAX_MSG_SIZE: ClassVar[int] = DEFAULT_MAX_LINE
+    #: Most arguments of a message, and longest name of a request that is not known [bytes].
+    MAX_ARGUMENTS: ClassVar[int] = DEFAULT_MAX_ARGUMENTS
+    MAX_NAME: ClassVar[int] = DEFAULT_MAX_NAME
     #: Most unsent output of one client [bytes].
     MAX_WRITE_BUFFER_SIZE: ClassVar[int] = 8 * 1024 * 1024
     #: How long a client that is disconnected may take to read what waits [s].
@@ -112,6 +125,8 @@ class KATCPServer(Outlet):
         self._logger = logger
         #: Limits given to the constructor; None: those above, which may be set until `start`.
         self.max_line: int | None = None
+        self.max_arguments: int | None = None
+        self.max_name: int | None = None
         self.max_backlog: int | None = None
         self.stall_timeout = 30.0
         self.coalesce = 0.001
@@ -221,11 +236,14 @@ class KATCPServer(Outlet):
 
     async def _accept(self) -> None:
         for sock in self._sockets:
+            # asyncio takes that many clients in one turn of the loop: a thousand at once, 80 ms.
+            at_once = min(_ACCEPT_AT_ONCE, self.BACKLOG)
             self._servers.append(
                 await self.asyncio_loop.create_server(
-                    self.make_connection, sock=sock, backlog=self.BACKLOG
+                    self.make_connection, sock=sock, backlog=at_once
                 )
             )
+            sock.listen(self.BACKLOG)
 
     def make_connection(self) -> ClientConnection:
         """Return the server's end of a connection that is about to be made."""

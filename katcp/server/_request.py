@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from katcp.protocol import Message, WireMessage, escape, format_argument, wire_mid
+from katcp.protocol import Message, escape, format_arguments, make_message
 
 #: State of a request that was answered by the server because its handler cannot end in time.
 ABANDONED = "abandoned"
@@ -40,17 +40,47 @@ class Sent:
 SENT = Sent()
 
 
-_OK = [b"ok"]
-
-
 def format_line(head: bytes, arguments: Sequence[bytes]) -> bytes:
     """Return a whole line from its beginning and its arguments."""
-    if arguments == _OK:  # most replies
-        return head + b" ok\n"
     line = head
     for argument in arguments:
         line += b" " + escape(argument)
     return line + b"\n"
+
+
+class RequestName:
+    """The name of a request, made ready for the lines about it.
+
+    Attributes
+    ----------
+    text : str
+    wire : bytes
+        As it stands in a line.
+    """
+
+    __slots__ = ("_before_mid", "text", "wire")
+
+    def __init__(self, name: str) -> None:
+        self.text = name
+        self.wire = name.encode("ascii")
+        self._before_mid = b"!" + self.wire + b"["
+
+    def reply_head(self, mid: bytes | None) -> bytes:
+        """Return how the line of a reply begins."""
+        return b"!" + self.wire if mid is None else self._before_mid + mid + b"]"
+
+    def reply_line(self, mid: bytes | None, arguments: Sequence[bytes]) -> bytes:
+        """Return the line of a reply."""
+        head = self.reply_head(mid)
+        if not arguments or arguments[0] != b"ok":
+            return format_line(head, arguments)
+        if len(arguments) == 1:  # most replies
+            return head + b" ok\n"
+        return format_line(head + b" ok", arguments[1:])
+
+    def head(self, mid: bytes | None) -> bytes:
+        """Return name and message id, as lines about a request have them behind their type."""
+        return self.wire if mid is None else self.wire + b"[" + mid + b"]"
 
 
 class ClientRequestConnection:
@@ -114,7 +144,7 @@ class ClientRequestConnection:
         """
         if self.answered:
             return self.inform_after_reply(*args)
-        return self._send_inform([format_argument(arg) for arg in args])
+        return self._send_inform(format_arguments(args))
 
     def reply(self, *args: object) -> Any:
         """Send the reply.
@@ -124,7 +154,7 @@ class ClientRequestConnection:
         RuntimeError
             If it has been sent.
         """
-        return self.send_reply([format_argument(arg) for arg in args])
+        return self.send_reply(format_arguments(args))
 
     def reply_with_message(self, rep_msg: Message) -> Any:
         """Send a ready reply.
@@ -228,44 +258,45 @@ class WireRequest(ClientRequestConnection):
     Parameters
     ----------
     client_connection : ClientConnection
-    name : str
-        Name of the request.
-    head : bytes
-        Name and id, as all lines about this request begin.
-    wire : WireMessage
-        What came.
+    name : RequestName
+    mid : bytes or None
+        Message id.
+    arguments : list of bytes
     """
 
-    __slots__ = ("_head", "_name", "_wire")
+    __slots__ = ("_arguments", "_mid", "_name")
 
-    def __init__(self, client_connection: Any, name: str, head: bytes, wire: WireMessage) -> None:
+    def __init__(
+        self, client_connection: Any, name: RequestName, mid: bytes | None, arguments: list[bytes]
+    ) -> None:
         self.client_connection = client_connection
         self.answered = False
         self.on_done = None
+        self._mid = mid
         self._name = name
-        self._head = head
-        self._wire = wire
+        self._arguments = arguments
         self._msg = None
 
     @property
     def has_mid(self) -> bool:
         """Whether the request has a message id."""
-        return self._wire.mid is not None
+        return self._mid is not None
 
     @property
     def name(self) -> bytes:
         """Name of the request."""
-        return self._wire.name
+        return self._name.wire
 
     @property
     def msg(self) -> Message:
         """The request."""
-        if self._msg is None:
-            wire = self._wire
-            self._msg = Message.from_wire(
-                Message.REQUEST, self._name, wire.arguments, wire_mid(wire.mid)
-            )
-        return self._msg
+        return self._msg or self.make_msg()
+
+    def make_msg(self) -> Message:
+        """Return the request for the first time."""
+        msg = make_message(Message.REQUEST, self._name.text, self._arguments, self._mid)
+        self._msg = msg
+        return msg
 
     @property
     def books(self) -> Any:
@@ -274,16 +305,11 @@ class WireRequest(ClientRequestConnection):
 
     def make_reply(self, *args: object) -> Message:
         """Return, and do not send, a reply."""
-        return Message.from_wire(
-            Message.REPLY,
-            self._name,
-            [format_argument(arg) for arg in args],
-            wire_mid(self._wire.mid),
-        )
+        return make_message(Message.REPLY, self._name.text, format_arguments(args), self._mid)
 
     def lines_of_informs(self, tails: Sequence[bytes]) -> bytes:
         r"""Return informs that belong to the reply, each given as ``b" ARGUMENT...\n"``."""
-        head = b"#" + self._head
+        head = b"#" + self._name.head(self._mid)
         return head + head.join(tails)
 
     def send_reply(self, arguments: Sequence[bytes]) -> Any:
@@ -291,15 +317,22 @@ class WireRequest(ClientRequestConnection):
         if self.answered:
             return self.reply_again(*arguments)
         self.answered = True
-        self.client_connection.send(format_line(b"!" + self._head, arguments))
+        self.client_connection.send(self._name.reply_line(self._mid, arguments))
         if self.on_done is not None:
             self.client_connection.answered(self)
         return SENT
 
+    def send_line_end(self, line_end: bytes) -> None:
+        """Send the reply, of which all behind the message id is there; nothing has been sent."""
+        self.answered = True
+        self.client_connection.send(self._name.reply_head(self._mid) + line_end)
+        if self.on_done is not None:
+            self.client_connection.answered(self)
+
     def _send_inform(self, arguments: list[bytes]) -> Any:
-        self.client_connection.send(format_line(b"#" + self._head, arguments))
+        self.client_connection.send(format_line(b"#" + self._name.head(self._mid), arguments))
         return SENT
 
     def _send_reply(self, arguments: Sequence[bytes]) -> Any:
-        self.client_connection.send(format_line(b"!" + self._head, arguments))
+        self.client_connection.send(self._name.reply_line(self._mid, arguments))
         return SENT

@@ -44,6 +44,9 @@ class RunningServer(metaclass=DeviceServerMetaclass):
         max_clients: int | None = None,
         coalesce: float = 0.001,
         handler_threads: int = 8,
+        max_arguments: int | None = None,
+        max_name: int | None = None,
+        lag_warning: float | None = 1.0,
     ) -> None:
         self._logger = logger
         self._tb_limit = tb_limit
@@ -51,6 +54,10 @@ class RunningServer(metaclass=DeviceServerMetaclass):
         device: Any = self
         self._server = KATCPServer(device, host, port, tb_limit, logger)
         self._server.max_line = max_line
+        #: A handler that keeps the loop for longer is warned of [s]; None: never.
+        self.lag_warning = lag_warning
+        self._server.max_arguments = max_arguments
+        self._server.max_name = max_name
         self._server.max_backlog = max_backlog
         self._server.stall_timeout = stall_timeout
         self._server.max_clients = max_clients

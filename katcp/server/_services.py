@@ -179,7 +179,9 @@ class Services:
     def _failed(self, task: ServiceTask, error: BaseException) -> None:
         try:
             self._on_error(task, error)
-        except Exception:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
             self._logger.exception("on_service_task_error failed for service %r", task.name)
 
     async def end(self) -> None:

@@ -6,11 +6,12 @@ import asyncio
 import logging
 import socket
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 from katcp.errors import KatcpSyntaxError
-from katcp.protocol import StreamParser, WireMessage
-from katcp.transport._pump import Pump
+from katcp.protocol import DEFAULT_MAX_ARGUMENTS, StreamParser, WireMessage
+from katcp.transport._held import Held
+from katcp.transport._pump import READ_SIZE, Chunk, Pump
 
 if sys.platform == "linux":
     import fcntl
@@ -18,14 +19,25 @@ if sys.platform == "linux":
 
 _log = logging.getLogger("katcp.transport")
 
-# States of a connection's entry in the pump's schedule, by urgency.
-_IDLE, _LATER, _SOON = range(3)
+# States of a connection's entry in the pump's schedule, by urgency. Shared is later, with a chunk
+# behind the lines that wait; every other state has none.
+_IDLE, _SHARED, _LATER, _SOON = range(4)
 
 #: A line may grow to this many times the limit before the connection is given up.
 OVERRUN_FACTOR = 4
 
+#: So much is read at once at first, and after bad lines [bytes]; twice as much each time that all
+#: of it was there, up to `READ_SIZE`. A bad line takes five times as long as a good one: 64 kB of
+#: them would keep the loop for 100 ms, and their error texts would take 10 MB.
+_SOME = READ_SIZE // 4
+_LITTLE = READ_SIZE // 32
+
 #: Above this many unsent bytes the writer counts as blocked [bytes].
 HIGH_WATER = 256 * 1024
+
+#: With more than this share of its backlog unsent, a peer is behind, and is spared what is out of
+#: date by the time it gets there. Below it, a peer that pauses for a moment misses nothing.
+_BEHIND = 1 / 4
 
 
 class LineConnection(asyncio.BufferedProtocol):
@@ -44,38 +56,56 @@ class LineConnection(asyncio.BufferedProtocol):
         With more than this unsent, the peer is too slow and is dropped [bytes].
     stall_timeout : float
         A peer that takes nothing for this long while output waits is dropped [s].
+    max_arguments : int
+        Most arguments of a message taken.
     """
 
     __slots__ = (
         "_buffer",
         "_end",
+        "_held",
         "_lines",
+        "_room",
         "_schedule",
+        "_shared",
         "_stall_timer",
         "_written",
         "closed",
         "max_backlog",
         "parser",
         "pump",
+        "spared",
         "stall_timeout",
         "transport",
         "write_blocked",
     )
 
-    def __init__(self, pump: Pump, max_line: int, max_backlog: int, stall_timeout: float) -> None:
+    def __init__(
+        self,
+        pump: Pump,
+        max_line: int,
+        max_backlog: int,
+        stall_timeout: float,
+        max_arguments: int = DEFAULT_MAX_ARGUMENTS,
+    ) -> None:
         self.pump = pump
-        self.parser = StreamParser(max_line)
+        self.parser = StreamParser(max_line, max_arguments=max_arguments)
         self.max_backlog = max_backlog
         self.stall_timeout = stall_timeout
         self.transport: Any = None
         self.closed = True
         self.write_blocked = False
         self._buffer: memoryview | None = None
+        self._room = _SOME
         self._lines: list[bytes] = []
         self._schedule = _IDLE
+        self._shared: Chunk | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self._written = 0
         self._end: str | None = None  # why this side dropped the connection
+        self._held: Held | None = None  # what waits here because the peer is behind
+        #: Lines that were not sent since newer ones on the same subject followed.
+        self.spared = 0
 
     # -- for subclasses -----------------------------------------------------------------
 
@@ -95,36 +125,78 @@ class LineConnection(asyncio.BufferedProtocol):
         """Give the connection up: a line has grown to several times the limit."""
         self.abort("Line too long")
 
+    def subject_of(self, line: bytes) -> bytes | None:
+        """Return what a line tells the present state of; None if it tells something else.
+
+        Of the lines on one subject, a peer that is behind is sent the last only.
+        """
+        return None
+
     # -- sending ------------------------------------------------------------------------
 
     def send(self, line: bytes) -> None:
         """Write `line` (ended by LF; or several) by the end of this turn of the loop."""
-        self._lines.append(line)
         if self._schedule != _SOON:
+            if self._schedule == _SHARED:
+                self._take_in()
             self._schedule = _SOON
             self.pump.flush_soon(self)
+        self._lines.append(line)
 
     def send_later(self, line: bytes) -> None:
         """Write `line`, letting it wait for company."""
-        self._lines.append(line)
-        if self._schedule == _IDLE:
+        if self._schedule < _LATER:
+            if self._schedule == _SHARED:
+                self._take_in()
+            else:
+                self.pump.flush_later(self)
             self._schedule = _LATER
+        self._lines.append(line)
+
+    def share_later(self, chunk: Chunk) -> None:
+        """Write what `chunk` holds, letting it wait for company and grow meanwhile."""
+        schedule = self._schedule
+        if schedule == _SOON:
+            self._lines.append(chunk.close())
+            return
+        if schedule == _SHARED:
+            self._take_in()
+        elif schedule == _IDLE:
             self.pump.flush_later(self)
+        self._schedule = _SHARED
+        self._shared = chunk
+
+    #: Whether `share_later` may be used in place of `send_later`.
+    takes_chunks: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.takes_chunks = cls.send_later is LineConnection.send_later
+
+    def _take_in(self) -> None:
+        """Close the chunk behind the lines that wait, and put it with them."""
+        chunk, self._shared = self._shared, None
+        if chunk is not None:
+            self._lines.append(chunk.close())
 
     def begin_output(self) -> None:
         """Let what is sent wait for `end_output`."""
+        if self._schedule == _SHARED:
+            self._take_in()
         self._schedule = _SOON
 
     def end_output(self, *, at_once: bool) -> None:
         """Write what was sent since `begin_output`, or let it wait a moment for company."""
         if at_once or not self._lines:
             self.flush()
-        else:
+        elif self._schedule != _SHARED:  # as it is if all was written and updates came meanwhile
             self._schedule = _LATER
             self.pump.flush_later(self)
 
     def flush(self) -> None:
         """Hand everything that waits to the operating system, or to its queue."""
+        if self._schedule == _SHARED:
+            self._take_in()
         self._schedule = _IDLE
         lines = self._lines
         if not lines:
@@ -133,20 +205,62 @@ class LineConnection(asyncio.BufferedProtocol):
         lines.clear()
         if self.closed:
             return
-        self._written += len(data)
-        self.transport.write(data)
+        if (self.write_blocked and self._is_behind()) or (
+            len(data) > self.max_backlog * _BEHIND and len(data) + self._queued > self.max_backlog
+        ):
+            self._hold(data)
+        else:
+            self._write(data)
         if self.write_blocked and self.unsent > self.max_backlog:
             self.abort(f"Client too slow: more than {self.max_backlog} bytes wait to be sent")
+
+    def _write(self, data: bytes) -> None:
+        self._written += len(data)
+        self.transport.write(data)
+
+    def _is_behind(self) -> bool:
+        """Tell whether what is sent has to be held back, while the writer is blocked."""
+        return self._held is not None or self._queued > self.max_backlog * _BEHIND
+
+    def _hold(self, data: bytes) -> None:
+        """Hold lines back; if that is for their number alone, write what the writer takes."""
+        if self._held is None:
+            self._held = Held(self.subject_of)
+        self._held.put(data)
+        self._release()
+
+    def _release(self) -> None:
+        """Write what was held back, as long as the writer takes it."""
+        held = self._held
+        if held is None:
+            return
+        while held and not self.write_blocked:
+            self._write(held.take())
+        if not held:
+            self._forget_held()
+
+    def _forget_held(self) -> None:
+        if self._held is not None:
+            self.spared += self._held.replaced
+            self._held = None
+
+    @property
+    def _queued(self) -> int:
+        """Bytes that the transport has not got rid of."""
+        return 0 if self.transport is None else int(self.transport.get_write_buffer_size())
 
     @property
     def unsent(self) -> int:
         """Bytes that the peer has not taken yet."""
-        return 0 if self.transport is None else int(self.transport.get_write_buffer_size())
+        return self._queued + (0 if self._held is None else self._held.size)
 
     def close(self) -> None:
         """Write what waits, then close; the peer is given `stall_timeout` to take it."""
         if self.transport is not None and not self.closed:
             self.flush()
+            while self._held:
+                self._write(self._held.take())
+            self._forget_held()
             self.closed = True
             self.transport.close()
             self._limit_ending()
@@ -158,6 +272,8 @@ class LineConnection(asyncio.BufferedProtocol):
             self.closed = True
             self._end = reason
             self._lines.clear()
+            self._shared = None
+            self._forget_held()
             self.transport.abort()
 
     def pause_reading(self) -> None:
@@ -192,13 +308,23 @@ class LineConnection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where to read into (called by the loop)."""
-        self._buffer = buffer = self.pump.read_buffer()
+        buffer = self.pump.read_buffer()
+        if self._room < READ_SIZE:
+            buffer = buffer[: self._room]
+        self._buffer = buffer
         return buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read (called by the loop)."""
         events = self.parser.feed(bytes(self._buffer[:nbytes]))  # type: ignore[index]
+        if self.parser.troubled:
+            self.parser.troubled = False
+            self._room = _LITTLE
+        elif nbytes == self._room < READ_SIZE:
+            self._room *= 2
         # Whatever is sent from here on is written below, so no flush need be scheduled.
+        if self._schedule == _SHARED:
+            self._take_in()
         self._schedule = _SOON
         if events:
             self.received(events)
@@ -222,12 +348,16 @@ class LineConnection(asyncio.BufferedProtocol):
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
-        self.writable()
+        self._release()
+        if not self.write_blocked:
+            self.writable()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End (called by the loop)."""
         self.closed = True
         self._lines.clear()
+        self._shared = None
+        self._forget_held()
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
@@ -241,11 +371,11 @@ class LineConnection(asyncio.BufferedProtocol):
     def _watch_stall(self, taken_before: int) -> None:
         """Drop a peer that has taken nothing since the last look."""
         self._stall_timer = None
-        if not self.unsent:
+        if not self._queued:
             return
         # What the system holds may be megabytes, of which a slow peer takes some all the time.
         held = queued_bytes(self.transport.get_extra_info("socket"))
-        taken = self._written - self.unsent - held
+        taken = self._written - self._queued - held
         if taken == taken_before:
             self.closed = False  # it may be closing, which `abort` would take for closed
             self.abort(f"Client too slow: took nothing for {self.stall_timeout:g} s")

@@ -140,7 +140,7 @@ def highest_memory(process: Process) -> Iterator[list[int]]:
 
 
 async def main() -> None:
-    server = Victim("127.0.0.1", 0, tb_limit=0)
+    server = Victim("127.0.0.1", 0, tb_limit=0, stall_timeout=2.0)
     server.start()
     print(*server.bind_address, flush=True)  # noqa: T201
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

@@ -11,8 +11,8 @@ from tornado.gen import coroutine
 from katcp.client import Message
 from katcp.errors import SyncError
 from katcp.inspecting_client import RequestType
-from tests.helpers.inspecting import inspecting, make
-from tests.helpers.scripted import V51, Session, until
+from tests.helpers.inspecting import Told, inspecting, make
+from tests.helpers.scripted import V51, Device, Session, until
 from tests.inspecting_client.test_client import device
 
 
@@ -176,3 +176,21 @@ async def test_an_inspection_that_runs_out_of_time_or_of_a_device() -> None:
         with pytest.raises(SyncError, match="Connection closed"):
             await lost
         del dev.answers["sensor-list"]
+
+
+async def test_what_was_looked_up_before_it_was_announced_is_told_with_the_next_changes() -> None:
+    told = Told()
+    async with (
+        Device(V51, {"a": "A_sensor. V integer"}) as device,
+        inspecting(device, told) as client,
+    ):
+        device.sensors["b"] = "Another. V integer"
+        assert await client.future_get_sensor("b") is not None
+        assert len(told.changes) == 1, "who has looked it up knows of it"
+        device.say(b"#interface-changed")
+        await until(lambda: len(told.changes) == 2)
+        assert told.changes[1].sensors == {"added": {"b"}, "removed": set()}
+        # Once.
+        device.say(b"#interface-changed")
+        await until(lambda: told.story.endswith("NS"))
+        assert len(told.changes) == 2

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from katcp.aio import AttrDict
+from katcp.client import arguments_in
 from katcp.inspecting_client._model import (
     Findings,
     Model,
@@ -14,6 +15,7 @@ from katcp.inspecting_client._model import (
     merged,
     model_changes,
     same_help,
+    sensor_arguments,
 )
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
@@ -143,3 +145,40 @@ def test_merging_with_nothing() -> None:
     assert merged(changes, None) == changes
     assert merged(None, None) is None
     assert merged(changes, AttrDict(sensors=half(set(), {"a"}))) is None
+
+
+# -- sensors as they came ------------------------------------------------------------------
+
+raw_sensors = st.dictionaries(
+    st.sampled_from("abcdef"),
+    st.sampled_from([b"D V float", b"E\\_e V float", b"E\\_e V integer 1 \\@"]),
+)
+
+
+def as_sent(sensors: dict[str, bytes], raw: str) -> dict[str, Any]:
+    """Return sensors by name: the names in `raw` as they came, others in arguments."""
+    tails = {name: name.encode() + b" " + tail for name, tail in sensors.items()}
+    return {name: tail if name in raw else arguments_in(tail) for name, tail in tails.items()}
+
+
+@given(raw_sensors, raw_sensors, st.text("abcdef"), st.text("abcdef"))
+def test_it_makes_no_difference_how_a_sensor_is_kept(
+    before: dict[str, bytes], after: dict[str, bytes], raw_before: str, raw_after: str
+) -> None:
+    old, new = as_sent(before, raw_before), as_sent(after, raw_after)
+    changes = difference(old, new)
+    added = {name for name in after if before.get(name) != after[name]}
+    removed = {name for name in before if after.get(name) != before[name]}
+    assert changes == (half(added, removed) if added or removed else None)
+    for name, info in new.items():
+        assert sensor_arguments(info) == arguments_in(name.encode() + b" " + after[name])
+
+
+@given(raw_sensors, raw_sensors)
+def test_looking_at_what_was_looked_up_is_enough(
+    before: dict[str, bytes], found: dict[str, bytes]
+) -> None:
+    old = Model(as_sent(before, "abcdef"))
+    findings = Findings(some_sensors={"a": None, **as_sent(found, "")})
+    new = old.updated(findings)
+    assert model_changes(old, new, findings) == model_changes(old, new)

@@ -134,13 +134,13 @@ def test_a_group_is_never_too_long_for_a_line() -> None:
 def test_wishes_and_what_is_in_force() -> None:
     wishes = SamplingWishes()
     event = Wish("event", ())
-    wishes.want("a", event)
-    wishes.want("b", event)
+    wishes.want(["a"], event)
+    wishes.want(["b"], event)
     assert wishes.due({"a"}) == {"a": event}
     wishes.asked |= {"a", "b"}
-    wishes.accepted("a", event)
+    wishes.accepted(["a"], {"a": event})
     assert wishes.due({"a", "b"}) == {"b": event}
-    wishes.accepted("b", event)
+    wishes.accepted(["b"], {"b": event})
     wishes.sensors_gone(["a"])
     assert wishes.due({"a", "b"}) == {"a": event}
     wishes.connection_lost()
@@ -150,16 +150,16 @@ def test_wishes_and_what_is_in_force() -> None:
 def test_a_new_wish_replaces_the_old_one() -> None:
     wishes = SamplingWishes()
     event, period = Wish("event", ()), Wish("period", (1,))
-    wishes.want("a", event)
+    wishes.want(["a"], event)
     wishes.asked.add("a")
-    wishes.accepted("a", event)
+    wishes.accepted(["a"], {"a": event})
     wishes.refused["a"] = event
-    wishes.want("a", period)
+    wishes.want(["a"], period)
     assert wishes.refused == {}
     wishes.asked.add("a")
-    wishes.accepted("a", event)  # the reply to the old one comes late
+    wishes.accepted(["a"], {"a": event})  # the reply to the old one comes late
     assert wishes.due({"a"}) == {"a": period}
-    wishes.want("a", Wish("none", ()))
+    wishes.want(["a"], Wish("none", ()))
     assert wishes.due({"a"}) == {}
     assert wishes.wishes == {}
 
@@ -168,8 +168,8 @@ def test_a_sensor_that_is_replaced_while_it_is_set_is_set_again() -> None:
     wishes = SamplingWishes()
     event = Wish("event", ())
     for happen in (lambda: wishes.sensors_gone(["a"]), wishes.connection_lost):
-        wishes.want("a", event)
+        wishes.want(["a"], event)
         wishes.asked.add("a")
         happen()
-        wishes.accepted("a", event)  # by which of the two sensors, nobody knows
+        wishes.accepted(["a"], {"a": event})  # by which of the two sensors, nobody knows
         assert wishes.due({"a"}) == {"a": event}

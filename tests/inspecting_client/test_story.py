@@ -6,13 +6,16 @@ import asyncio
 import random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tornado.ioloop import IOLoop
 
+from katcp.inspecting_client._model import sensor_arguments
 from katcp.sensors import Sensor
 from tests.helpers.inspecting import Told, make
 from tests.helpers.scripted import V4, V50, V51, Device
+from tests.helpers.sizes import size
 
 NAMES = ["a", "b", "c", "d"]
 EVENTS = st.lists(
@@ -21,6 +24,14 @@ EVENTS = st.lists(
             *("change", "change", "change quietly", "change all"),
             *("cut", "switch off", "switch on", "other version"),
             *("refuse once", "die once", "sample", "wait", "wait"),
+            *(
+                "change midway",
+                "die midway",
+                "other version midway",
+                "a thousand",
+                "ask",
+                "look up",
+            ),
         ]
     ),
     max_size=14,
@@ -35,6 +46,8 @@ class World:
         self.device = Device(V51, {"a": "Text. V integer"}, {"help": "Help."})
         self.told = Told()
         self.quiet = False
+        # What somebody waits for; in the end nobody does any more.
+        self.waiters: list[asyncio.Future[Any]] = []
 
     def change_one(self) -> bytes:
         table, kind = self.random.choice(
@@ -82,10 +95,52 @@ class World:
                 return [b"! fail Not\\_now."]
 
             device.answers[name] = once
+        elif event.endswith("midway"):
+            self.trouble_midway(event)
+        elif event == "a thousand":
+            many = [f"many.{i}" for i in range(1000)]
+            if many[0] in device.sensors:
+                for name in many:
+                    del device.sensors[name]
+            else:
+                device.sensors.update(dict.fromkeys(many, "One_of_many. V integer"))
+            device.say(b"#interface-changed sensor-list")
+        elif event == "ask":
+            self.waiters.append(asyncio.ensure_future(client.simple_request("watchdog", timeout=5)))
+        elif event == "look up":
+            name = self.random.choice(NAMES)
+            self.waiters.append(asyncio.ensure_future(client.future_get_sensor(name)))
+            self.waiters.append(asyncio.ensure_future(client.until_synced(timeout=20)))
         elif event == "sample":
             client.set_sampling(self.random.choice(NAMES), "event")
         else:
             await asyncio.sleep(self.random.choice([0, 0.001, 0.003]))
+
+    def trouble_midway(self, event: str) -> None:
+        """Have something happen between two lines of the next list."""
+        device = self.device
+        asked = self.random.choice(["help", "sensor-list"])
+
+        def begin(session: Any, message: Any) -> list[bytes]:
+            device.answers.pop(asked, None)
+            lines: list[bytes] = device._builtin(session, message)
+            cut = self.random.randrange(len(lines))
+            device.answer(session, message, *lines[:cut])
+            if event == "change midway":
+                for _ in range(3):
+                    device.say(b"#interface-changed " + self.change_one())
+                # It goes on with what it found when it was asked: a list of no moment.
+                return lines[cut:]
+            if event == "other version midway":
+                device.greeting = self.random.choice([V4, V50, V51])
+            elif cut:
+                # Between any two bytes, not only any two lines.
+                half = lines[cut][: self.random.randrange(1, len(lines[cut]) + 1)]
+                session.writer.write(half)
+            session.abort() if self.random.random() < 0.5 else session.close()
+            return []
+
+        device.answers[asked] = begin
 
     async def run(self, events: list[str]) -> None:
         async with self.device as device:
@@ -100,6 +155,11 @@ class World:
                 client.stop()
                 await client.until_stopped(timeout=5)
             assert self.told.story.endswith("D")
+            # Each has got an answer, or an error.
+            if self.waiters:
+                _, pending = await asyncio.wait(self.waiters, timeout=10)
+                assert not pending
+                await asyncio.gather(*self.waiters, return_exceptions=True)
 
     async def live(self, events: list[str], client: Any) -> None:
         device = self.device
@@ -121,7 +181,8 @@ class World:
         end = asyncio.get_running_loop().time() + 10
         while True:
             reply, _ = await client.simple_request("watchdog", timeout=1)
-            found = {name: info[1].decode() for name, info in client._model.sensors.items()}
+            infos = client._model.sensors
+            found = {name: sensor_arguments(infos[name])[1].decode() for name in infos}
             requests = {name: info[0].decode() for name, info in client._model.requests.items()}
             if (
                 reply.reply_ok()
@@ -152,6 +213,17 @@ class World:
 @settings(max_examples=40, deadline=None)
 @given(events=EVENTS, seed=st.integers(0, 2**32))
 def test_in_the_end_it_is_right(events: list[str], seed: int) -> None:
+    tell(events, seed)
+
+
+@pytest.mark.soak
+@settings(max_examples=size("stories", 5000), deadline=None)
+@given(events=EVENTS, seed=st.integers(0, 2**32))
+def test_in_the_end_it_is_right_whatever_happens(events: list[str], seed: int) -> None:
+    tell(events, seed)
+
+
+def tell(events: list[str], seed: int) -> None:
     loop = IOLoop(make_current=False)
     try:
         loop.run_sync(lambda: World(seed).run(events))

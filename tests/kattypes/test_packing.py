@@ -15,26 +15,54 @@ from katcp.kattypes import (
     pack_types,
     unpack_types,
 )
-from katcp.kattypes._packing import Absent, Slot, compile_packer, compile_unpacker, make_slots
+from katcp.kattypes._packing import (
+    Absent,
+    Slot,
+    compile_caller,
+    compile_packer,
+    compile_unpacker,
+    make_slots,
+)
 
 NAMES = ["n", "unit", "flag", "x", "y"]
 
 
+def values_of_call(server, req, *values):
+    assert (server, req) == ("server", "req")
+    return list(values)
+
+
 def both_unpack(types, args, names=NAMES, major=5):
-    """Unpack by the quick and by the slow way, which have to agree."""
+    """Unpack by the quick ways, one of which calls a handler, and the slow one; all agree."""
     outcomes = []
+    slots = make_slots(types, names)
     for unpack in (
         lambda: unpack_types(types, args, names, major),
-        lambda: compile_unpacker(make_slots(types, names), major)(args),
+        lambda: compile_unpacker(slots, major)(args),
+        lambda: compile_caller(values_of_call, slots, major)("server", "req", args),
     ):
         try:
             outcomes.append(unpack())
         except FailReply as error:
             outcomes.append(str(error))
-    assert outcomes[0] == outcomes[1]
+    assert outcomes[0] == outcomes[1] == outcomes[2]
     if isinstance(outcomes[0], str):
         raise FailReply(outcomes[0])
     return outcomes[0]
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_errors_of_a_handler_are_not_taken_for_those_of_arguments(count):
+    calls = []
+
+    def fails(server, req, *values):
+        calls.append(values)
+        raise ValueError("of the handler")
+
+    slots = make_slots([Int()] * count, NAMES)
+    with pytest.raises(ValueError, match="of the handler"):
+        compile_caller(fails, slots, 5)(None, None, [b"1"] * count)
+    assert calls == [(1,) * count]
 
 
 def test_unpack_types():

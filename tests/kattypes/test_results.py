@@ -5,10 +5,13 @@ from collections.abc import Awaitable, Coroutine, Generator, Iterable, Sequence
 from typing import Annotated, Any, Literal, NoReturn
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from katcp.errors import FailReply, InvalidReply
 from katcp.kattypes import Address, Int, KatcpType, Message, Str, Struct, Timestamp
 from katcp.kattypes._results import Result, Shape
+from katcp.protocol import escape
 
 
 class Mode(enum.Enum):
@@ -202,3 +205,39 @@ def test_versions():
 def test_annotations_without_a_type(annotation):
     with pytest.raises(TypeError, match="is not the annotation of any KATCP type"):
         Result.of(annotation)
+
+
+KINDS = (int, float, bool, str, bytes, None, int | None, str | None, Timestamp, Mode, list[int])
+
+
+@given(
+    st.sampled_from(KINDS),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(),
+        st.sampled_from(["ok", "fail", "", "a b", "\ud800", 10**5000, -(10**5000)]),
+        st.binary(),
+    ),
+)
+def test_the_end_of_a_line_is_what_the_arguments_make(annotation, result):
+    ends = Result.of(annotation).line_ends(5)
+    try:
+        arguments = reply(annotation, result)
+    except (ValueError, OverflowError):
+        arguments = None
+    if type(result) in ends and type(result) is not int:
+        assert arguments is not None
+    if type(result) in ends and arguments is not None:
+        line = b"".join([b" " + escape(argument) for argument in arguments]) + b"\n"
+        assert ends[type(result)](result) == line
+
+
+def test_the_ends_of_lines_that_are_made_at_once():
+    known = {kind: set(Result.of(kind).line_ends(5)) for kind in (int, float, bool, str, None)}
+    assert known == {int: {int}, float: {float}, bool: {bool}, str: {str}, None: {type(None)}}
+    assert not Result.of(Annotated[int, Int(min=1)]).line_ends(5)
+    assert not Result.of(tuple[int, str]).line_ends(5)
+    assert not UNKNOWN.line_ends(5)

@@ -224,7 +224,7 @@ async def test_a_removed_sensor_is_not_reported_any_more() -> None:
             sensor = server.get_sensor("a.count")
             server.remove_sensor(sensor)
             sensor.set_value(5)
-            await until(lambda: not server._sampling._hubs)
+            await until(lambda: not server._sampling.sampled())
             server.add_sensor(sensor)
         await asyncio.sleep(0.15)
         await client.send(b"?watchdog")
@@ -423,5 +423,5 @@ async def test_strategies_end_with_the_connection() -> None:
                 await client.ask(b"?sensor-sampling a.count,b.volts " + strategy)
                 assert server._sampling._clients
             await until(lambda: not server._sampling._clients)
-            assert not server._sampling._hubs
+            assert not server._sampling.sampled()
             assert not server.get_sensor("a.count")._notified

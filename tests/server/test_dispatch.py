@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
-import sys
 import threading
 import time
 from typing import Any
@@ -850,7 +849,6 @@ def test_a_badly_annotated_handler_is_an_error_before_any_request() -> None:
         Device("127.0.0.1", 0)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks begin at once from 3.12 on")
 async def test_a_coroutine_that_never_waits_spends_no_turn() -> None:
     async with serving(InLoop("127.0.0.1", 0)) as server, talking(server) as client:
         await client.send(b"?never-waits[1] 1", b"?watchdog[2]")

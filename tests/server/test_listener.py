@@ -17,6 +17,7 @@ from katcp.server import (
     Sensor,
     ThreadsafeClientConnection,
 )
+from katcp.server._listener import _ACCEPT_AT_ONCE
 from tests.helpers.serving import (
     Bare,
     BareThreaded,
@@ -487,3 +488,49 @@ def test_what_is_for_a_loop_that_has_ended_is_dropped() -> None:
     called: list[int] = []
     listener.in_loop(called.append, 1)
     assert called == []
+
+
+async def test_many_clients_at_once_are_taken_a_few_a_turn() -> None:
+    turns = [0]
+
+    class Counted(Bare):
+        announces_clients = True
+
+        def on_client_connect(self, client_conn: Any) -> Any:
+            turns[-1] += 1
+            return super().on_client_connect(client_conn)
+
+    def next_turn() -> None:
+        turns.append(0)
+        asyncio.get_running_loop().call_soon(next_turn)
+
+    async with serving(Counted("127.0.0.1", 0)) as server:
+        next_turn()
+        clients = []
+        for _ in range(5 * _ACCEPT_AT_ONCE):
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex(server.bind_address)
+            clients.append(client)
+        await until(lambda: len(server._server.connections) == len(clients))
+        for client in clients:
+            client.close()
+        assert sum(turns) == len(clients)
+        assert max(turns) <= _ACCEPT_AT_ONCE
+        await until(lambda: not server._server.connections)
+
+
+async def test_a_new_client_has_nothing_that_it_does_not_need() -> None:
+    async with serving(Bare("127.0.0.1", 0)) as server, talking(server) as client:
+        await until(lambda: server._server.connections)
+        (connection,) = server._server.connections
+        assert await client.ask(b"?watchdog") == [b"!watchdog ok"]
+        for name in ("requests", "deferred"):
+            assert name not in connection.__dict__
+            with pytest.raises(AttributeError):
+                object.__getattribute__(connection, name)
+            made = getattr(connection, name)
+            assert made == set()
+            assert getattr(connection, name) is made
+        with pytest.raises(AttributeError, match="'ClientConnection' object has no attribute 'x'"):
+            connection.x  # noqa: B018  # reading it is the test

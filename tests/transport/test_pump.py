@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from katcp.transport import Pump
-from katcp.transport._pump import READ_SIZE, _reads_ahead
+from katcp.transport._pump import FLUSH_AT_ONCE, READ_SIZE, _reads_ahead
 
 
 class Recorder:
@@ -99,3 +99,24 @@ async def test_where_reads_are_begun_ahead_each_has_its_own(
     first, second = pump.read_buffer(), pump.read_buffer()
     first[0] = 1
     assert second[0] == 0
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("later", [False, True])
+async def test_very_many_connections_are_written_to_in_several_turns(later: bool) -> None:
+    order: list[str] = []
+    pump = Pump(asyncio.get_running_loop())
+    count = 3 * FLUSH_AT_ONCE + 1
+    names = [str(number) for number in range(count)]
+    for name in names:
+        recorder = Recorder(name, order)
+        if later:
+            pump.flush_later(recorder)
+        else:
+            pump.flush_soon(recorder)
+    turns = []
+    while len(order) < count:
+        await asyncio.sleep(0)
+        turns.append(len(order))
+    assert turns == [FLUSH_AT_ONCE, 2 * FLUSH_AT_ONCE, 3 * FLUSH_AT_ONCE, count]
+    assert order == names

@@ -109,10 +109,9 @@ class SamplingRequests(DeviceProtocol):
         if not arguments:
             raise FailReply("No sensor name given.")
         bulk = self.PROTOCOL_INFO.bulk_set_sensor_sampling
-        names = arguments[0].split(b",") if bulk else [arguments[0]]
-        if len(arguments) == 1 and len(names) > 1:
+        if len(arguments) == 1 and bulk and b"," in arguments[0]:
             raise FailReply("Cannot query multiple sensors.")
-        sensors = self._sensors_called(names)
+        sensors = self._sensors_called(arguments[0], bulk)
         connection = self._subscriber(req.client_connection)
         if len(arguments) == 1:
             plan = NONE if self._sampling is None else self._sampling.get(connection, sensors[0])
@@ -139,7 +138,7 @@ class SamplingRequests(DeviceProtocol):
             await give_way(connection)
         return reply
 
-    def _sensors_called(self, names: Sequence[bytes]) -> list[Sensor]:
+    def _sensors_called(self, text: bytes, bulk: bool) -> list[Sensor]:
         """Return the sensors of these names, each once.
 
         Raises
@@ -147,36 +146,45 @@ class SamplingRequests(DeviceProtocol):
         FailReply
             If there is one that does not exist.
         """
-        found: dict[Sensor, None] = {}
-        unknown = []
-        for raw in names:
-            name = raw.decode("utf-8", "backslashreplace")
-            sensor = self._sensors.get(name)
-            if sensor is None:
-                unknown.append(name)
-            else:
-                found[sensor] = None
-        if unknown:
-            if len(names) == 1:
-                raise FailReply(f"Unknown sensor name: {unknown[0][:200]}.")
-            listed = ", ".join(name[:200] for name in unknown[:10])
-            raise FailReply(f"Unknown sensor names: {listed}.")
-        return list(found)
+        known, names = self._called
+        if known != text or not bulk:
+            whole = text.decode("utf-8", "backslashreplace")
+            names = whole.split(",") if bulk else [whole]
+        try:
+            found = list(dict.fromkeys(map(self._sensors.__getitem__, names)))
+        except KeyError:
+            unknown = [name for name in names if name not in self._sensors]
+        else:
+            if known != text and len(names) > 1:
+                self._called = (text, names)
+            return found
+        if len(names) == 1:
+            raise FailReply(f"Unknown sensor name: {names[0][:200]}.")
+        listed = ", ".join(name[:200] for name in unknown[:10])
+        raise FailReply(f"Unknown sensor names: {listed}.")
+
+    #: The last list of names that was asked for, and the names. Who ends or changes strategies
+    #: names the same list again, and so do many clients that watch the same; to take it apart
+    #: costs 0.06 µs a name.
+    _called: tuple[bytes, list[str]] = (b"", [])
 
     def _plan_for(
         self, sensors: Sequence[Sensor], strategy: bytes, params: Sequence[bytes]
     ) -> Plan:
         """Check a strategy against every sensor before anything is changed."""
-        plans: dict[str, Plan] = {}  # what a strategy means depends on the sensor's type alone
-        for sensor in sensors:
-            if sensor.stype not in plans:
-                try:
-                    plans[sensor.stype] = parse_strategy(
-                        strategy, params, sensor, self.katcp_major, self.period_floor
-                    )
-                except ValueError as error:
-                    raise FailReply(str(error)) from None
-        return plans[sensors[0].stype]
+        # What a strategy means depends on the sensor's type, if on anything.
+        if strategy.startswith(b"differential"):
+            kinds = {sensor.stype: sensor for sensor in sensors}
+        else:
+            kinds = {"": sensors[0]}
+        try:
+            plans = [
+                parse_strategy(strategy, params, sensor, self.katcp_major, self.period_floor)
+                for sensor in kinds.values()
+            ]
+        except ValueError as error:
+            raise FailReply(str(error)) from None
+        return plans[0]
 
     @request()
     @return_reply()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from typing import Any
 
 from katcp.errors import FailReply
 from katcp.protocol import Message
-from katcp.sensors import Sensor
+from katcp.sensors import Sensor, wire_readings
 from katcp.server._connection import TIME_SLICE
 from katcp.server._filters import construct_name_filter
 from katcp.server._requests._lists import send_list
@@ -64,18 +64,19 @@ class SensorRequests(DeviceProtocol):
         return _list_later(req, found, self._list_descriptions)
 
     def _list_descriptions(self, req: Any, sensors: list[Sensor]) -> Any:
+        return send_list(req, sensors, self._wire_descriptions)
+
+    def _wire_descriptions(self, sensors: Sequence[Sensor]) -> list[bytes]:
         tails = self._description_tails
         try:
-            return send_list(req, [tails[sensor] for sensor in sensors])
+            return [tails[sensor] for sensor in sensors]
         except KeyError:
             for sensor in sensors:
                 # One that another thread has removed meanwhile is not kept.
                 if sensor not in tails and self._sensors.get(sensor.name) is sensor:
                     tails[sensor] = sensor.wire_description()
             known = tails.get
-            return send_list(
-                req, [known(sensor) or sensor.wire_description() for sensor in sensors]
-            )
+            return [known(sensor) or sensor.wire_description() for sensor in sensors]
 
     _description_tails: dict[Sensor, bytes]
 
@@ -122,7 +123,7 @@ class SensorRequests(DeviceProtocol):
 
     def _list_readings(self, req: Any, sensors: list[Sensor]) -> Any:
         major = self.katcp_major
-        return send_list(req, [sensor.wire_reading(major) for sensor in sensors])
+        return send_list(req, sensors, lambda some: wire_readings(some, major))
 
     def _send_sensor_value_informs(self, req: Any, sensors: Iterable[tuple[str, Sensor]]) -> None:
         """Send the present readings of sensors, given as (name, sensor), as informs of `req`."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from katcp import __version__
 from katcp.kattypes import Int, request, request_timeout_hint, return_reply
 from katcp.protocol import Message, ProtocolFlags
 from katcp.server import DeviceServer, Sensor
+from katcp.server._requests import _basics
 from tests.helpers.serving import Bare, BareThreaded, serving, talking
 
 
@@ -193,3 +196,11 @@ async def test_overriding_a_standard_request() -> None:
         lines = await client.ask(b"?sensor-sampling-clear[4]")
         assert lines[-1] == b"!sensor-sampling-clear[4] ok"
         assert await client.ask(b"?sensor-sampling s0001") == [b"!sensor-sampling ok s0001 none"]
+
+
+async def test_a_long_help_is_made_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(Device("127.0.0.1", 0)) as server, talking(server) as client:
+        at_once = await client.ask(b"?help[1]")
+        server._help_tails.clear()
+        monkeypatch.setattr(_basics, "_HELP_AT_ONCE", 2)
+        assert await client.ask(b"?help[1]") == at_once

@@ -270,3 +270,40 @@ async def test_handlers_called_by_hand_give_the_same() -> None:
         "#sensor-value 1767225600.000000 1 motd unknown \\@",
         "!sensor-value ok 1",
     ]
+
+
+@pytest.mark.parametrize("name", [b"sensor-list", b"sensor-value"])
+async def test_a_long_list_is_made_a_piece_a_turn(
+    monkeypatch: pytest.MonkeyPatch, name: bytes
+) -> None:
+    class Large(AsyncDeviceServer):
+        announces_clients = False
+
+        def setup_sensors(self) -> None:
+            for number in range(3 * CHUNK + 1):
+                self.add_sensor(Sensor.integer(f"s{number:05d}"))
+
+    turns: list[int] = []
+
+    def note(sensors: Any) -> None:
+        turns[-1] += len(sensors)
+
+    def next_turn() -> None:
+        turns.append(0)
+        asyncio.get_running_loop().call_soon(next_turn)
+
+    readings = _sensors.wire_readings
+    monkeypatch.setattr(
+        _sensors, "wire_readings", lambda some, major: note(some) or readings(some, major)
+    )
+    describe = Large._wire_descriptions
+    monkeypatch.setattr(
+        Large, "_wire_descriptions", lambda self, some: note(some) or describe(self, some)
+    )
+    async with serving(Large("127.0.0.1", 0)) as server, talking(server) as client:
+        next_turn()
+        lines = await client.ask(b"?" + name + b"[1]")
+        assert lines[-1] == b"!" + name + b"[1] ok %d" % (3 * CHUNK + 1)
+        assert len(lines) == 3 * CHUNK + 2
+        assert [count for count in turns if count] == [CHUNK, CHUNK, CHUNK, 1]
+        monkeypatch.undo()
