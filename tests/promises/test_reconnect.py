@@ -179,7 +179,8 @@ async def test_f2_nobody_spins_while_the_device_is_away() -> None:
         client.set_ioloop()
         client.start()
         await asyncio.sleep(0.5)
-        assert 2 <= attempts <= 12
+        # Twenty, a hundredth of a second apart at most, and the rest ever more rarely.
+        assert 2 <= attempts <= 32
         client.stop()
         await client.until_stopped(timeout=5)
 
@@ -188,7 +189,7 @@ async def test_f2_a_device_that_was_found_is_tried_soon_again() -> None:
     async with Device() as device:
         client = AsyncClient(device.host, device.port)
         client.set_ioloop()
-        for _ in range(10):
+        for _ in range(30):
             client._delay()
         assert client._delay() > 0.5
         client.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,15 @@ class Load:
             assert not thread.is_alive()
 
 
+@pytest.fixture
+def _signals_are_heard() -> Iterator[None]:
+    """Have programs start with the usual reaction to SIGHUP, which ``nohup`` switches off."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("_signals_are_heard")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_f17_goodbye_under_load(loaded: str, number: int) -> None:
     with serve(loaded) as served:
