@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import socket
+import sys
 import threading
 import time
 import weakref
@@ -200,6 +201,8 @@ def test_a_managed_server_is_collected(use: Any, hangs_up: bool, gone: Any) -> N
 async def test_a_server_in_a_loop_is_collected(use: Any, gone: Any) -> None:
     if use.__name__ == "generator":
         pytest.skip("what a generator waits for is not told that nobody waits any more")
+    if use.__name__ == "native" and sys.version_info < (3, 11):
+        pytest.skip("a cancelled coroutine was seen to stay, held by nothing that gc knows of")
     server: Any = InLoop("127.0.0.1", 0)
     reference = weakref.ref(server)
     server.start()
