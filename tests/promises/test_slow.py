@@ -128,7 +128,7 @@ async def test_f8_what_is_no_reading_keeps_its_place() -> None:
         server.say(10_000)
         await asyncio.sleep(0.01)
         server.told.set_result(None)
-        await asyncio.sleep(0.01)
+        await until(lambda: b"!later[5] ok" in connection._held._lines.values())
         server.say(20_000)
         await asyncio.sleep(0.01)
         server.get_sensor("text.0").set_value("30000 x")

@@ -54,9 +54,9 @@ class Follower:
         self.on_change = lambda: None
 
     @property
-    def synced(self) -> bool:
-        """Whether the device is known."""
-        return self._client.synced
+    def connected(self) -> bool:
+        """Whether the device is there and has been learned, be it that it is learned anew now."""
+        return self._announced
 
     # -- the connection and the interface -----------------------------------------------
 

@@ -117,7 +117,7 @@ class Prompt:
 
     def _message(self) -> StyleAndTextTuples:
         state: StyleAndTextTuples = (
-            [] if self._follower.synced else [("class:off", " (not connected)")]
+            [] if self._follower.connected else [("class:off", " (not connected)")]
         )
         return [("class:address", self._address), *state, ("", "> ")]
 
