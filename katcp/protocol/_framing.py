@@ -272,8 +272,8 @@ class StreamParser:
 
     def _has_too_many(self, line: bytes) -> bool:
         """Tell whether a line has too many arguments, without making any of them."""
-        if line.count(b" ") + line.count(b"\t") <= self.max_arguments:
-            return False
+        if line[0] in _BLANK or line.count(b" ") + line.count(b"\t") <= self.max_arguments:
+            return False  # without a type it is no message, whatever follows
         return sum(1 for _ in _ARGUMENT.finditer(line)) > self.max_arguments
 
 

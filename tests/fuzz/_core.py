@@ -85,7 +85,7 @@ def reference(stream: bytes, max_line: int, max_arguments: int) -> list[Any]:
 
 def _reference_event(line: bytes, max_arguments: int) -> Any:
     words = re.split(rb"[ \t]+", line)
-    if len(words) - 1 - (not words[-1]) > max_arguments:
+    if words[0] and len(words) - 1 - (not words[-1]) > max_arguments:
         return KatcpSyntaxError, "too many"
     try:
         message = MessageParser().parse(line)
