@@ -96,7 +96,7 @@ def spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 3, 1_000)
+    gc.set_threshold(1_000, 5, 1_000)
 
 
 def turns_of_asyncio() -> Turns:

@@ -12,7 +12,7 @@ from katcp.sensors._reading import (
     VALID_STATUSES,
     Reading,
 )
-from katcp.sensors._sensor import Observer, Sensor, wire_readings
+from katcp.sensors._sensor import Observer, Sensor
 from katcp.sensors._set import SensorSet
 from katcp.sensors._strategies import (
     NEVER,
@@ -26,6 +26,7 @@ from katcp.sensors._strategies import (
     parse_strategy,
 )
 from katcp.sensors._types import SENSOR_TYPES, TYPE_NUMBERS, parse_params, parse_type
+from katcp.sensors._wire import Update, wire_readings, wire_updates
 
 __all__ = [
     "NEVER",
@@ -45,6 +46,7 @@ __all__ = [
     "Sampler",
     "Sensor",
     "SensorSet",
+    "Update",
     "difference_exceeds",
     "event_differs",
     "next_tick",
@@ -52,4 +54,5 @@ __all__ = [
     "parse_strategy",
     "parse_type",
     "wire_readings",
+    "wire_updates",
 ]

@@ -94,7 +94,7 @@ def test_every_client_is_sent_its_lines_in_the_order_of_their_making(
         for number, (action, who) in enumerate(drawn):
             if action == "report":
                 tail = b" %d\n" % number
-                audiences[who].send_later(tail)
+                audiences[who].send_later((None, tail))
                 for member in AUDIENCES[who]:
                     due[member] += PREFIX + tail
             elif action == "all":
@@ -136,7 +136,7 @@ async def test_a_chunk_is_written_after_the_moment_that_updates_may_wait() -> No
     both = [connection_of(pump), connection_of(pump)]
     audience = audience_of(*both)
     for number in range(3):
-        audience.send_later(b" %d\n" % number)
+        audience.send_later((None, b" %d\n" % number))
     await asyncio.sleep(0.0005)
     assert [one.transport.data for one in both] == [b"", b""]
     await asyncio.sleep(0.001)
@@ -151,12 +151,12 @@ async def test_a_client_that_is_gone_is_in_nobodys_way() -> None:
     pump = Pump(asyncio.get_running_loop(), 0.001)
     gone, aborted, other = (connection_of(pump) for _ in range(3))
     audience = audience_of(gone, aborted, other)
-    audience.send_later(b" 1\n")
+    audience.send_later((None, b" 1\n"))
     gone.connection_lost(None)
     aborted.abort("Enough.")
-    audience.send_later(b" 2\n")
+    audience.send_later((None, b" 2\n"))
     await asyncio.sleep(0.01)
-    audience.send_later(b" 3\n")
+    audience.send_later((None, b" 3\n"))
     await asyncio.sleep(0.01)
     assert gone.transport.data == aborted.transport.data == b""
     assert other.transport.data == b"".join(PREFIX + b" %d\n" % n for n in (1, 2, 3))

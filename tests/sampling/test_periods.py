@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from katcp.sampling import SamplingTable
 from katcp.sampling._periods import PeriodGroups
-from katcp.sensors import Sensor
+from katcp.sensors import NONE, Sensor
 from tests.helpers.sampling import Listener, sample, virtual_loop
 
 pytestmark = pytest.mark.virtual_time
@@ -237,3 +238,51 @@ def test_a_thousand_sensors_tick_in_one_pass() -> None:
         begun = time.process_time()
         assert loop.run_until_complete(play()) == 11_000
         assert time.process_time() - begun < 10
+
+
+async def test_a_tick_of_many_sensors_lets_others_have_turns() -> None:
+    loop = asyncio.get_running_loop()
+    table, listener, other = SamplingTable(loop, 5), Listener(loop), Listener(loop)
+    sensors = [a_sensor(f"s{n:05}") for n in range(10_000)]
+    sample(table, listener, "period 1", *sensors)
+    sample(table, other, "period 1", *sensors[:5000])
+    listener.seen.clear()
+    other.seen.clear()
+    turns: list[int] = []
+
+    def turn() -> None:
+        turns.append(len(listener.seen))
+        if len(listener.seen) < 10_000:
+            loop.call_soon(turn)
+
+    loop.call_at(1.0, turn)
+    await at(1.5)
+    pieces = [after - before for before, after in itertools.pairwise(turns) if after > before]
+    assert len(pieces) >= 2
+    assert max(pieces) <= 4000
+    assert [name for _, name, *_ in listener.seen] == [sensor.name for sensor in sensors]
+    assert [name for _, name, *_ in other.seen] == [sensor.name for sensor in sensors[:5000]]
+    table.clear(listener)
+    table.clear(other)
+
+
+async def test_who_leaves_during_a_tick_is_told_no_more() -> None:
+    loop = asyncio.get_running_loop()
+    table, listener, other = SamplingTable(loop, 5), Listener(loop), Listener(loop)
+    sensors = [a_sensor(f"s{n:05}") for n in range(10_000)]
+    sample(table, listener, "period 1", *sensors)
+    sample(table, other, "period 1", *sensors)
+    await at(1.0)
+    told = len(listener.seen)
+    assert 10_000 < told < 20_000  # of the present readings and of the first tick
+    table.set(listener, [sensors[-1]], NONE)
+    await at(1.1)
+    assert [name for _, name, *_ in listener.seen[10_000:]] == [s.name for s in sensors[:-1]]
+    assert len(other.seen) == 20_000
+    await at(2.0)
+    table.clear(listener)
+    told = len(listener.seen)
+    await at(4.5)
+    assert len(listener.seen) == told
+    assert len(other.seen) == 50_000
+    table.clear(other)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from katcp.sensors import Reading, Sensor, wire_readings
+from katcp.sensors import Reading, Sensor, wire_readings, wire_updates
 
 
 class Whole(enum.IntEnum):
@@ -68,18 +68,19 @@ def test_lines_are_those_of_the_plain_way(
 ) -> None:
     logging.getLogger("katcp.core").setLevel(logging.CRITICAL)
     try:
-        one_by_one, at_once, other = (sensor_of(kind, name) for _ in range(3))
+        one_by_one, at_once, other, later = (sensor_of(kind, name) for _ in range(4))
         for parts in readings:
-            for sensor in (one_by_one, at_once):
+            for sensor in (one_by_one, at_once, later):
                 sensor.set(*parts)
             expected = plainly(one_by_one, one_by_one.read())
             lines = [one_by_one.wire_reading(), *wire_readings([at_once])]
             lines.append(other.wire_text(at_once.read()))
+            lines += wire_updates([(later, later.read())])
             if expected is None:
                 # The stand-in bears the time at which it was made.
-                assert [line.split(b" ")[4] for line in lines] == [b"failure"] * 3
+                assert [line.split(b" ")[4] for line in lines] == [b"failure"] * 4
             else:
-                assert lines == [expected] * 3
+                assert lines == [expected] * 4
             assert wire_readings([one_by_one, at_once]) == lines[:2]
     finally:
         logging.getLogger("katcp.core").setLevel(logging.NOTSET)
@@ -127,3 +128,16 @@ def test_a_subclass_that_writes_or_reads_itself_takes_no_short_cut(major: int) -
         assert first == b" T 1 x S 10\n"
         assert second == b" " + zero + b" 1 x warn 7\n"
         assert third == b" " + zero + b" 1 x %d 5\n" % count
+
+
+def test_updates_are_written_as_they_were() -> None:
+    sensor = Sensor.integer("i")
+    readings = []
+    for value in (1, 2):
+        sensor.set(1.5, Sensor.NOMINAL, value)
+        readings.append(sensor.read())
+    updates: list[Any] = [(sensor, readings[0]), (None, b" a text\n"), (sensor, readings[1])]
+    lines = [b" 1.500000 1 i nominal 1\n", b" a text\n", b" 1.500000 1 i nominal 2\n"]
+    assert wire_updates(updates) == lines
+    assert sensor.wire_reading() == lines[2]
+    assert wire_updates(updates, 4)[0] == b" 1500 1 i nominal 1\n"
