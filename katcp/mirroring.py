@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from katcp.aio import AsyncEvent, AttrDict, future_timeout_manager
+from katcp.aio import AsyncEvent, AttrDict, WaitTimeout, future_timeout_manager
+from katcp.errors import KatcpClientDisconnected, KatcpClientError
 from katcp.inspecting_client import InspectingClientAsync, SensorWatcher
 from katcp.kattypes import concurrent_reply, request_timeout_hint
 from katcp.protocol import Message
@@ -24,6 +24,9 @@ _NOT_IN_REQUESTS = re.compile(r"[^a-zA-Z0-9\-]")
 
 #: Requests that the server answers for itself.
 _OF_EVERY_DEVICE = frozenset(DeviceServer._request_handlers)  # noqa: SLF001  # a documented name
+
+#: So many of the sensors and requests that are left out are logged one by one after a change.
+_LOGGED = 10
 
 
 class SensorMirror:
@@ -54,9 +57,11 @@ class SensorMirror:
         How long the device may take for a request that it gives no longer hint for [s].
     strategy, filter, rewrite_name
         As for `SensorWatcher`; `rewrite_name` takes the place of the prefix.
+    name : str, optional
+        What clients and the log are told the device is called; by default its address.
     logger : logging.Logger
     **client_options
-        For `InspectingClientAsync`, such as `heartbeat`.
+        For `InspectingClientAsync`, such as `heartbeat` and `ssl_context`.
 
     Attributes
     ----------
@@ -65,6 +70,9 @@ class SensorMirror:
         Of the device, while the server runs.
     sensors : SensorSet
         The sensors shown.
+    left_out : dict
+        ``(kind, name)`` of what the device has and the server does not show though it is wanted,
+        with the reason; the kind is ``sensor`` or ``request``.
 
     Examples
     --------
@@ -75,6 +83,9 @@ class SensorMirror:
             SensorMirror(server, f"dish{number}", 7147, f"dish{number}.", requests=True)
         server.start()
     """
+
+    #: A client that asks is told to wait for so much longer than the device may take [s].
+    hint_margin: float = 1.0
 
     def __init__(
         self,
@@ -89,14 +100,17 @@ class SensorMirror:
         strategy: Any = "event",
         filter: Callable[..., bool] | None = None,
         rewrite_name: Callable[[str], str | Iterable[str]] | None = None,
+        name: str | None = None,
         logger: logging.Logger = log,
         **client_options: Any,
     ) -> None:
         self.server = server
         self.address = (host, port)
         self.prefix = prefix
+        self.name = f"{host}:{port}" if name is None else name
         self.client: InspectingClientAsync | None = None
         self.sensors = SensorSet()
+        self.left_out: dict[tuple[str, str], str] = {}
         self._watcher_options = {"strategy": strategy, "filter": filter}
         self._rewrite = rewrite_name
         self._wanted_requests = requests
@@ -104,7 +118,8 @@ class SensorMirror:
             request_prefix = _NOT_IN_REQUESTS.sub("-", prefix)
         self._request_prefix = request_prefix
         self._request_timeout = request_timeout
-        self._requests: set[str] = set()
+        # Request of the device -> what it is called here.
+        self._requests: dict[str, list[str]] = {}
         self._client_options = client_options
         self._logger = logger
         self._watcher: SensorWatcher | None = None
@@ -123,6 +138,10 @@ class SensorMirror:
     def rewrite_name(self, name: str) -> str | Iterable[str]:
         """Return the name, or names, that a sensor of the device gets here."""
         return self.prefix + name if self._rewrite is None else self._rewrite(name)
+
+    def rewrite_request(self, name: str) -> str | Iterable[str]:
+        """Return the name, or names, that a request of the device gets here."""
+        return self._request_prefix + name
 
     def wants_request(self, name: str) -> bool:
         """Tell whether a request of the device is to be offered."""
@@ -195,8 +214,20 @@ class SensorMirror:
                 self.server.sensors.discard(sensor)
         for name in list(self._requests):
             self._remove_request(name)
+        self.left_out.clear()
 
     # -- requests -----------------------------------------------------------------------
+
+    @property
+    def requests(self) -> dict[str, list[str]]:
+        """Requests of the device that are offered, with what they are called here."""
+        return dict(self._requests)
+
+    def model_changed(self, changes: AttrDict) -> None:
+        """Take note of a change of the device, when its sensors have been dealt with."""
+        requests = changes.get("requests")
+        if requests is not None:
+            self.requests_changed(requests.added, requests.removed)
 
     def requests_changed(self, added: Iterable[str], removed: Iterable[str]) -> None:
         """Offer other requests than before (called when the device has changed)."""
@@ -213,51 +244,75 @@ class SensorMirror:
                 self._logger.exception("Cannot offer request %r", name)
 
     def _add_request(self, name: str, description: str, hint: float | None) -> None:
-        own_name = self._request_prefix + name
         timeout = max(self._request_timeout, hint or 0.0)
 
         @concurrent_reply
-        @request_timeout_hint(hint)
+        @request_timeout_hint(timeout + self.hint_margin)
         async def forward(req: Any, msg: Message) -> Message:
             return await self._forward(name, timeout, req, msg)
 
-        forward.__doc__ = description or f"Request {name} of {self.address[0]}:{self.address[1]}."
-        forward.__name__ = f"request_{own_name}"
-        try:
-            if name not in self._requests and self.server.has_request(own_name):
-                raise ValueError(f"there is a request {own_name!r}")
-            self.server.add_request(own_name, forward)
-        except ValueError as error:
-            self._logger.warning("Request %r of the device is left out: %s", name, error)
-        else:
-            self._requests.add(name)
+        forward.__doc__ = description or f"Request {name} of {self.name}."
+        forward.__name__ = f"request_{name}"
+        own_names = self.rewrite_request(name)
+        offered = self._requests.setdefault(name, [])
+        for own_name in [own_names] if isinstance(own_names, str) else own_names:
+            try:
+                if own_name not in offered and self.server.has_request(own_name):
+                    raise ValueError(f"there is one called {own_name!r}")
+                self.server.add_request(own_name, forward)
+            except ValueError as error:
+                self.leave_out("request", name, str(error))
+            else:
+                offered.append(own_name)
+        if not offered:
+            del self._requests[name]
 
     def _remove_request(self, name: str) -> None:
-        if name in self._requests:
-            self._requests.discard(name)
-            self.server.remove_request(self._request_prefix + name)
+        self.left_out.pop(("request", name), None)
+        for own_name in self._requests.pop(name, ()):
+            self.server.remove_request(own_name)
+
+    def leave_out(self, kind: str, name: str, reason: str) -> None:
+        """Take note of what cannot be shown, and log it unless it is one of many."""
+        if (kind, name) not in self.left_out:
+            count = len(self.left_out)
+            if count < _LOGGED:
+                self._logger.warning("%s: %s %r is left out: %s", self.name, kind, name, reason)
+            elif count == _LOGGED:
+                self._logger.warning("%s: more of its sensors or requests are left out", self.name)
+        self.left_out[kind, name] = reason
 
     async def _forward(self, name: str, timeout: float, req: Any, msg: Message) -> Message:
         """Ask the device; pass on its informs as they come, and its reply."""
+        reply: Message
         client = self.client
         if client is None or not client.connected:
-            reply: Message = req.make_reply("fail", f"{self.address[0]}:{self.address[1]} is gone.")
+            reply = req.make_reply("fail", self.absence())
             return reply
-        replied: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
 
-        def pass_on(inform: Message) -> None:
+        def pass_on(arguments: list[bytes]) -> None:
             if not req.answered:
-                req.inform(*inform.arguments)
+                req.inform(*arguments)
 
-        def take(reply: Message) -> None:
-            if not replied.done():
-                replied.set_result(reply)
+        try:
+            answer = await client.katcp_client.stream_request(
+                Message.request(name, *msg.arguments), pass_on, timeout
+            )
+        except WaitTimeout:
+            text = f"Request {name} timed out: {self.name} has not answered it in {timeout:g} s."
+        except KatcpClientDisconnected:
+            text = f"Lost the connection to {self.name} before it answered request {name}."
+        except KatcpClientError as error:
+            text = f"Request {name} to {self.name} failed: {error}"
+        else:
+            reply = req.make_reply(*answer)
+            return reply
+        reply = req.make_reply("fail", text)
+        return reply
 
-        client.katcp_client.callback_request(
-            Message.request(name, *msg.arguments), take, pass_on, timeout=timeout
-        )
-        answer: Message = req.make_reply(*(await replied).arguments)
-        return answer
+    def absence(self) -> str:
+        """Return what a client is told whose request cannot be passed on."""
+        return f"{self.name} is not connected."
 
 
 class _Watcher(SensorWatcher):
@@ -273,10 +328,15 @@ class _Watcher(SensorWatcher):
 
     def model_changed(self, changes: AttrDict) -> None:
         """Take note of requests too, so that all is announced together."""
+        sensors = changes.get("sensors")
+        for name in () if sensors is None or not self._mirror.left_out else sensors.removed:
+            self._mirror.left_out.pop(("sensor", name), None)
         super().model_changed(changes)
-        requests = changes.get("requests")
-        if requests is not None:
-            self._mirror.requests_changed(requests.added, requests.removed)
+        self._mirror.model_changed(changes)
+
+    def left_out(self, name: str, reason: str) -> None:
+        """Tell the mirror."""
+        self._mirror.leave_out("sensor", name, reason)
 
     def sensor_added(self, sensor: Any) -> None:
         """Take note of it."""

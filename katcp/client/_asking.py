@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from katcp.client._link import Link
 from katcp.client._owners import (
     Callbacks,
     MessageCallback,
+    Streamed,
     WireFuture,
     fail,
     finish,
@@ -63,6 +65,8 @@ class AskingClient(ShortCutClient):
         *,
         reconnect_backoff: ExponentialRandomBackoff | None = None,
         greeting_timeout: float = 2.0,
+        ssl_context: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
     ) -> None:
         self._table = PendingTable()
         super().__init__(
@@ -73,6 +77,8 @@ class AskingClient(ShortCutClient):
             auto_reconnect,
             reconnect_backoff=reconnect_backoff,
             greeting_timeout=greeting_timeout,
+            ssl_context=ssl_context,
+            server_hostname=server_hostname,
         )
         self._request_timeout = timeout
         self._timer: asyncio.TimerHandle | None = None
@@ -204,6 +210,26 @@ class AskingClient(ShortCutClient):
         loop = self._own_loop()
         future: asyncio.Future[RawResult] = loop.create_future()
         self._ask(loop, msg, WireFuture(future, raw=True), timeout, None)
+        return future
+
+    def stream_request(
+        self,
+        msg: Message,
+        inform_cb: Callable[[list[bytes]], object],
+        timeout: float | None = None,
+    ) -> asyncio.Future[list[bytes]]:
+        """Send a request; return a future of the arguments of its reply.
+
+        Parameters
+        ----------
+        msg, timeout
+            See `future_request`; the future fails as that of `wire_request` does.
+        inform_cb : callable
+            Called with the arguments of each inform as it comes; what it raises is logged.
+        """
+        loop = self._own_loop()
+        future: asyncio.Future[list[bytes]] = loop.create_future()
+        self._ask(loop, msg, Streamed(future, inform_cb, self.call_back), timeout, None)
         return future
 
     @make_threadsafe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
@@ -44,6 +45,8 @@ class AsyncClient(BlockingAsking):
     ----------
     host, port, tb_limit, logger, auto_reconnect, reconnect_backoff, greeting_timeout
         See `DeviceClient`.
+    ssl_context, server_hostname
+        See `DeviceClient`.
     timeout : float, optional
         Time limit of a request for which none is given [s]; None for none.
     heartbeat : float, optional
@@ -64,6 +67,8 @@ class AsyncClient(BlockingAsking):
         reconnect_backoff: ExponentialRandomBackoff | None = None,
         greeting_timeout: float = 2.0,
         heartbeat: float | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
     ) -> None:
         super().__init__(
             host,
@@ -74,6 +79,8 @@ class AsyncClient(BlockingAsking):
             auto_reconnect,
             reconnect_backoff=reconnect_backoff,
             greeting_timeout=greeting_timeout,
+            ssl_context=ssl_context,
+            server_hostname=server_hostname,
         )
         self.heartbeat = heartbeat
         self._heart: Heartbeat | None = None
@@ -323,10 +330,22 @@ class AsyncClient(BlockingAsking):
         for name in self._run_hooks:
             link.parser.take_runs(name)
         if self.heartbeat is not None:
-            self._heart = Heartbeat(link.pump.loop, self.heartbeat, self._ask_heart, link.abort)
+            self._heart = Heartbeat(
+                link.pump.loop, self.heartbeat, self._ask_heart, link.abort, self._is_waiting
+            )
 
     def _ask_heart(self) -> None:
         self.callback_request(Message.request("watchdog"), _ignore, timeout=self.heartbeat)
+
+    def _is_waiting(self, since: float) -> bool:
+        """Tell whether requests wait for their replies that were made before a time.
+
+        Those for lists do not count: a device does not think about them.
+        """
+        return any(
+            pending.started < since and type(pending.owner) is not WireFuture
+            for pending in self._table.on_the_wire()
+        )
 
     def connection_received(self, events: list[Event]) -> None:
         """Handle what came."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 
 from katcp.aio import ExponentialRandomBackoff
 from katcp.client._asynchronous import AsyncClient
@@ -21,6 +22,8 @@ class CallbackClient(AsyncClient):
         See `AsyncClient`.
     reconnect_backoff, greeting_timeout, heartbeat
         See `AsyncClient`.
+    ssl_context, server_hostname
+        See `AsyncClient`.
     """
 
     def __init__(
@@ -35,6 +38,8 @@ class CallbackClient(AsyncClient):
         reconnect_backoff: ExponentialRandomBackoff | None = None,
         greeting_timeout: float = 2.0,
         heartbeat: float | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
     ) -> None:
         super().__init__(
             host,
@@ -46,6 +51,8 @@ class CallbackClient(AsyncClient):
             reconnect_backoff=reconnect_backoff,
             greeting_timeout=greeting_timeout,
             heartbeat=heartbeat,
+            ssl_context=ssl_context,
+            server_hostname=server_hostname,
         )
         self.enable_thread_safety()
 

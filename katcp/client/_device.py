@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -62,6 +63,10 @@ class DeviceClient(GreetedClient, metaclass=DeviceMetaclass):
         reset when the device has said what it speaks.
     greeting_timeout : float
         A device that has not greeted for this long is taken for version 4 [s].
+    ssl_context : ssl.SSLContext, optional
+        Talk to the device over TLS, as this says; None: without.
+    server_hostname : str, optional
+        Name or address that the certificate of the device must be for; by default `host`.
 
     Attributes
     ----------
@@ -70,7 +75,9 @@ class DeviceClient(GreetedClient, metaclass=DeviceMetaclass):
         ("demo-api-2.1", "demo-build-3.4")``.
     auto_reconnect_delay : float
         Wait before another attempt to connect [s]; at least a quarter of it, the rest is drawn at
-        random. After 20 attempts that came to nothing it is tripled by each, up to 30 times.
+        random. After 20 attempts that came to nothing it is 30 times as long.
+    disconnect_reason : str or None
+        Why the device closed the last connection, if it said so, or why there is no TLS with it.
     last_connect_time : float or None
         Time of the last success in connecting, by the clock of `ioloop` [s].
     """
@@ -92,12 +99,21 @@ class DeviceClient(GreetedClient, metaclass=DeviceMetaclass):
         *,
         reconnect_backoff: ExponentialRandomBackoff | None = None,
         greeting_timeout: float = 2.0,
+        ssl_context: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
     ) -> None:
-        super().__init__(host, port, logger, auto_reconnect, reconnect_backoff, greeting_timeout)
+        super().__init__(
+            host,
+            port,
+            logger,
+            auto_reconnect,
+            reconnect_backoff,
+            greeting_timeout,
+            ssl_context,
+            server_hostname,
+        )
         self._tb_limit = tb_limit
         self._parser = MessageParser()
-        #: Why the device closed the last connection, if it said so.
-        self.disconnect_reason: str | None = None
         self._last_msg_id = 0
         # Events that wait for a handler's future; None if no handler is being waited for.
         self._backlog: list[Event] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 
 from katcp.aio import AttrDict, ExponentialRandomBackoff
 from katcp.client._life import ClientLife
@@ -29,8 +30,10 @@ class GreetedClient(ClientLife):
         auto_reconnect: bool,
         backoff: ExponentialRandomBackoff | None,
         greeting_timeout: float,
+        ssl_context: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
     ) -> None:
-        super().__init__(host, port, logger, auto_reconnect, backoff)
+        super().__init__(host, port, logger, auto_reconnect, backoff, ssl_context, server_hostname)
         self.greeting_timeout = greeting_timeout
         self.versions: AttrDict = AttrDict()
         self._preset_flags: ProtocolFlags | None = None
@@ -104,6 +107,7 @@ class GreetedClient(ClientLife):
         self._flags = flags
         self._server_supports_ids = flags.message_ids
         self._attempts = 0
+        self._complained = False
         if self.reconnect_backoff is not None:
             self.reconnect_backoff.success()
         self._received_protocol_info.set()

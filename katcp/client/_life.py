@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import ssl
 import threading
-from typing import Any
+from typing import Any, cast
 
 from tornado.ioloop import IOLoop
 
@@ -17,15 +18,16 @@ from katcp.client._threads import make_threadsafe, wrap_marked
 from katcp.errors import KatcpClientError, KatcpSyntaxError
 from katcp.ioloop_manager import IOLoopManager, ThreadsafeFuture
 from katcp.protocol import DEFAULT_MAX_ARGUMENTS, WireMessage
-from katcp.transport import Pump
+from katcp.transport import Pump, TlsError, check_context, connect_tls
 
 log = logging.getLogger("katcp.client")
 
 #: How long a client that is stopped waits for its last lines to be taken [s].
 _LAST_WORDS = 1.0
-#: So many attempts to connect come `auto_reconnect_delay` apart, as programs expect that restart a
-#: device and go on at once. Then the wait is tripled by each one that comes to nothing, up to
-#: `_RARER` times that delay.
+#: So many attempts to connect, six seconds' worth of them, come `auto_reconnect_delay` apart, as
+#: programs expect that restart a device and go on at once. Then the wait is `_RARER` times that
+#: delay. It is so without steps between: a thousand clients of one device either come back in the
+#: first second or, spread, no more than 200 in one. With waits of 1 to 3 s it would be 300.
 _EAGER = 20
 _RARER = 30
 #: At least this share of the wait is waited for; chance has the rest, so that a thousand clients
@@ -50,6 +52,8 @@ class ClientLife(ClientState):
     MAX_ARGUMENTS = DEFAULT_MAX_ARGUMENTS
     #: An attempt to connect is given up after this [s].
     CONNECT_TIMEOUT = 20.0
+    #: The handshake of TLS is given up after this [s].
+    HANDSHAKE_TIMEOUT = 10.0
 
     def __init__(
         self,
@@ -58,8 +62,13 @@ class ClientLife(ClientState):
         logger: logging.Logger,
         auto_reconnect: bool,
         backoff: ExponentialRandomBackoff | None,
+        ssl_context: ssl.SSLContext | None,
+        server_hostname: str | None,
     ) -> None:
         super().__init__(host, port)
+        #: Why the device closed the last connection, if it said so, or why there is no TLS with it.
+        self.disconnect_reason: str | None = None
+        self.use_tls(ssl_context, server_hostname)
         self._logger = logger
         self._auto_reconnect = auto_reconnect
         #: Longest wait before an attempt to connect again [s]; after 20 that came to nothing it is
@@ -79,9 +88,34 @@ class ClientLife(ClientState):
         self._started = False
         self._main: asyncio.Task[None] | None = None
         self._pump: Pump | None = None
+        # Whether it has been logged that there is no connection.
         self._complained = False
         # Attempts to connect since the device last said what it speaks.
         self._attempts = 0
+
+    def use_tls(
+        self, ssl_context: ssl.SSLContext | None, server_hostname: str | None = None
+    ) -> None:
+        """Talk to the device over TLS, or not, from the next connection on.
+
+        Parameters
+        ----------
+        ssl_context : ssl.SSLContext, optional
+            What is believed, and what is shown; None: no TLS.
+        server_hostname : str, optional
+            Name or address that the certificate of the device must be for; by default its host.
+
+        Raises
+        ------
+        TypeError
+            If it is no `ssl.SSLContext`.
+        ValueError
+            If it is for servers.
+        """
+        if ssl_context is not None:
+            check_context(ssl_context, server_side=False)
+        self._ssl_context = ssl_context
+        self._server_hostname = server_hostname
 
     # -- which loop ---------------------------------------------------------------------
 
@@ -304,8 +338,8 @@ class ClientLife(ClientState):
     def _delay(self) -> float:
         backoff = self.reconnect_backoff
         if backoff is None:
-            times = min(3.0 ** max(0, self._attempts - _EAGER), _RARER)
-            self._attempts = min(self._attempts + 1, _EAGER + _RARER)
+            times = 1 if self._attempts < _EAGER else _RARER
+            self._attempts = min(self._attempts + 1, _EAGER)
             return times * self.auto_reconnect_delay * random.uniform(_SURE, 1)
         delay = backoff.delay
         backoff.failed()
@@ -322,15 +356,18 @@ class ClientLife(ClientState):
         try:
             await asyncio.wait_for(self.open_transport(link), self.CONNECT_TIMEOUT)
         except (OSError, asyncio.TimeoutError) as error:
-            self._logger.log(
-                logging.DEBUG if self._complained else logging.WARNING,
-                "Cannot connect to %s: %s",
-                self.bind_address_string,
-                str(error) or type(error).__name__,
-            )
-            self._complained = True  # once an outage; it may be tried for days
+            self._complain(error)
             if not link.gone.done():
                 link.gone.set_result(None)
+
+    def _complain(self, error: BaseException, what: str = "Cannot connect to") -> None:
+        """Log why there is no connection: once an outage, since it may be tried for days."""
+        text = str(error) or type(error).__name__
+        level = logging.DEBUG if self._complained else logging.WARNING
+        self._logger.log(level, "%s %s: %s", what, self.bind_address_string, text)
+        self._complained = True
+        if isinstance(error, TlsError):
+            self.disconnect_reason = text
 
     async def open_transport(self, protocol: asyncio.BufferedProtocol) -> None:
         """Give `protocol` a transport to the device; to be overridden where it is not TCP.
@@ -341,15 +378,20 @@ class ClientLife(ClientState):
             If that cannot be had.
         """
         host, port = self._bindaddr
-        loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: protocol, host, port)
+        context = self._ssl_context
+        if context is None:
+            loop = asyncio.get_running_loop()
+            await loop.create_connection(lambda: protocol, host, port)
+        else:
+            name = self._server_hostname or host
+            limit = self.HANDSHAKE_TIMEOUT
+            await connect_tls(cast(Link, protocol), host, port, context, name, limit)
 
     def link_opened(self, link: Link) -> None:
         """Begin with a connection (called by the link)."""
         if not self._started or link.to_itself or self._link is not None:
             link.drop()
             return
-        self._complained = False
         self._link = link
         self.last_connect_time = self._ioloop.time() if self._ioloop is not None else None
         self._disconnected.clear()
@@ -366,6 +408,10 @@ class ClientLife(ClientState):
         if link is not self._link:
             return
         self._link = None
+        refusal = link.transport.get_extra_info("tls_error")
+        if refusal is not None:
+            known = self._received_protocol_info.is_set()
+            self._complain(refusal, "Lost connection to" if known else "Cannot connect to")
         self._connected.clear()
         self._received_protocol_info.clear()
         self._disconnected.set()

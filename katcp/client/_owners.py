@@ -1,8 +1,9 @@
 """How those who made a request are told of its informs and its reply.
 
-Three ways: a future of messages, a future of their arguments, and callbacks. The first two
-have no object beside the future: one request is one future, one entry in a table, and no more.
-(Plain futures, too: the interpreter has a quick way for them that subclasses do not get.)
+Four ways: a future of messages, a future of their arguments, callbacks, and a future of what the
+reply says with a callback for informs. The first two have no object beside the future: one request
+is one future, one entry in a table, and no more. (Plain futures, too: the interpreter has a quick
+way for them that subclasses do not get.)
 """
 
 from __future__ import annotations
@@ -91,10 +92,40 @@ class Callbacks:
             self._call_back(self._reply, reply, *self._user_data)
 
 
+class Streamed:
+    """A future of the arguments of the reply, and a callback for those of informs.
+
+    Parameters
+    ----------
+    future : Future
+    inform : callable
+        Called with the list of arguments of each inform; what it raises is logged.
+    call_back : callable
+        Calls a callback with its arguments and logs what it raises.
+    """
+
+    __slots__ = ("_call_back", "_inform", "future")
+
+    def __init__(self, future: Any, inform: MessageCallback, call_back: MessageCallback) -> None:
+        self.future = future
+        self._inform = inform
+        self._call_back = call_back
+
+    def reply(self, event: Any) -> None:
+        """Pass the reply on."""
+        if not self.future.done():
+            self.future.set_result(event.arguments)
+
+    def inform(self, event: Any) -> None:
+        """Pass an inform on."""
+        if not self.future.done():
+            self._call_back(self._inform, event.arguments)
+
+
 def take_inform(pending: Pending, event: Any) -> None:
     """Keep an inform until the reply comes, or pass it on."""
     kind = type(pending.owner)
-    if kind is Callbacks:
+    if kind is Callbacks or kind is Streamed:
         pending.owner.inform(event)
         return
     if kind is WireFuture:
@@ -112,7 +143,7 @@ def finish(pending: Pending, reply: Any) -> None:
     if kind is WireFuture:
         if not owner.future.done():
             owner.future.set_result((tuple(reply.arguments), informs or []))
-    elif kind is Callbacks:
+    elif kind is Callbacks or kind is Streamed:
         owner.reply(reply)
     elif not owner.done():
         if type(reply) is not Message:
@@ -128,9 +159,9 @@ def finish(pending: Pending, reply: Any) -> None:
 def fail(pending: Pending, error: Exception) -> None:
     """Tell the owner of a request that there will be no reply.
 
-    For all but `WireFuture` a reply is made up: ``!name[mid] fail TEXT``.
+    For all but `WireFuture` and `Streamed` a reply is made up: ``!name[mid] fail TEXT``.
     """
-    if type(pending.owner) is WireFuture:
+    if type(pending.owner) is WireFuture or type(pending.owner) is Streamed:
         if not pending.owner.future.done():
             pending.owner.future.set_exception(error)
         return

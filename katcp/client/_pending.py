@@ -18,6 +18,8 @@ all: it is kept, and is the answer if no other has come by the deadline.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from katcp.protocol import MAX_MID, Message
@@ -178,6 +180,10 @@ class PendingTable:
     def __len__(self) -> int:
         queued = sum(len(queue) for queue in self._by_name.values())
         return len(self.by_mid) + queued + len(self._held)
+
+    def on_the_wire(self) -> Iterator[Pending]:
+        """Go through the requests that have been sent."""
+        return chain(self.by_mid.values(), [queue[0] for queue in self._by_name.values()])
 
     def next_mid(self) -> int:
         """Return a new id: 1, 2, ... 2**31 - 1, 1, ... without those in use."""

@@ -17,7 +17,7 @@ from katcp.inspecting_client._feeds import ChangeFeed, ReadingFeed
 from katcp.inspecting_client._hooks import _InformHookDeviceClient as _InformHookDeviceClient
 from katcp.inspecting_client._keeper import ic_logger
 from katcp.inspecting_client._states import IllegalStep, InspectingClientStateType
-from katcp.inspecting_client._value_watcher import SensorWatcher
+from katcp.inspecting_client._value_watcher import RelayedSensor, SensorWatcher, check_strategy
 
 __all__ = [
     "AttrDict",
@@ -27,9 +27,11 @@ __all__ = [
     "InspectingClientAsync",
     "InspectingClientStateType",
     "ReadingFeed",
+    "RelayedSensor",
     "RequestType",
     "SensorWatcher",
     "SyncError",
+    "check_strategy",
     "ensure_native_str",
     "future_timeout_manager",
     "ic_logger",

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 #: More than this many single sensors (or requests) are asked for by one list.
 SINGLY = 50
+#: An inspection of single names counts as this much of one by lists.
+SHARE_OF_A_LIST = 0.1
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class Plan:
     all_requests: bool = False
     sensors: tuple[str, ...] = ()
     requests: tuple[str, ...] = ()
+
+    @property
+    def cost(self) -> float:
+        """What `RateLimit` is to count it as."""
+        return 1.0 if self.all_sensors or self.all_requests else SHARE_OF_A_LIST
 
 
 EVERYTHING = Plan(True, True)
@@ -77,16 +84,20 @@ class Agenda:
 
     def take(self) -> Plan:
         """Return the plan for all that is on the agenda, and clear it."""
+        plan = self.plan()
+        self.clear()
+        return plan
+
+    def plan(self) -> Plan:
+        """Return the plan for all that is on the agenda."""
         all_sensors = self._all_sensors or len(self._sensors) > SINGLY
         all_requests = self._all_requests or len(self._requests) > SINGLY
-        plan = Plan(
+        return Plan(
             all_sensors,
             all_requests,
             () if all_sensors else tuple(self._sensors),
             () if all_requests else tuple(self._requests),
         )
-        self.clear()
-        return plan
 
     def put_back(self, plan: Plan) -> None:
         """Put a plan that failed on the agenda again, by lists: names may be what failed."""
@@ -107,20 +118,21 @@ class Agenda:
 class RateLimit:
     """Keeps a device that announces changes all the time from being inspected all the time.
 
-    A few inspections in a row are free; after that they come at `rate`, and those that take
-    long come so seldom that they take `share` of the time at most.
+    A few inspections in a row are free, so that what changes now and then is known at once; after
+    that they come at `rate`, and those that take long come so seldom that they take `share` of the
+    time at most. Inspections of single names are cheap, and may come more often (`Plan.cost`).
 
     Parameters
     ----------
     rate : float
-        Inspections per second in the long run.
+        Inspections by lists per second in the long run.
     burst : float
         Inspections in a row that are free.
     share : float
         Largest share of the time to be spent inspecting.
     """
 
-    def __init__(self, rate: float = 10.0, burst: float = 5.0, share: float = 0.2) -> None:
+    def __init__(self, rate: float = 1.0, burst: float = 5.0, share: float = 0.2) -> None:
         self.rate = rate
         self.burst = burst
         self.share = share
@@ -132,12 +144,12 @@ class RateLimit:
             self._left = min(self.burst, self._left + (now - self._since) * self.rate)
         self._since = now
 
-    def wait(self, now: float) -> float:
+    def wait(self, now: float, cost: float = 1.0) -> float:
         """Return how long the next inspection has to wait [s]."""
         self._refill(now)
-        return max(0.0, (1.0 - self._left) / self.rate)
+        return max(0.0, (cost - self._left) / self.rate)
 
-    def spend(self, now: float, duration: float) -> None:
+    def spend(self, now: float, duration: float, cost: float = 1.0) -> None:
         """Take note of an inspection that took `duration` seconds."""
         self._refill(now)
-        self._left -= max(1.0, duration * self.rate / self.share)
+        self._left -= max(cost, duration * self.rate / self.share)

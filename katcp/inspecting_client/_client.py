@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from typing import Any
 
 from tornado.ioloop import IOLoop
@@ -50,6 +51,19 @@ class InspectingClientAsync(SemiPublic):
         if it stays silent for as long again [s]; None for never.
     timeout : float, optional
         How long ``async with`` waits for the device to be synced [s]; None for ever.
+    ssl_context : ssl.SSLContext, optional
+        Talk to the device over TLS, as this says; None: without.
+    server_hostname : str, optional
+        Name or address that the certificate of the device must be for; by default `host`.
+
+    Attributes
+    ----------
+    sync_problems : tuple of str
+        What was not as it should be in the device's answers in the last whole inspection, a line
+        for each thing: sensors without a name or type, or listed twice, and so on. They are
+        logged, too. What was listed well is in the model nevertheless.
+    max_resync_rate : float
+        Inspections per second, in the long run, of a device that announces changes all the time.
 
     Examples
     --------
@@ -72,6 +86,8 @@ class InspectingClientAsync(SemiPublic):
         *,
         heartbeat: float | None = 10.0,
         timeout: float | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
     ) -> None:
         # What a factory put in its place may want to know.
         self._logger = logger
@@ -80,6 +96,8 @@ class InspectingClientAsync(SemiPublic):
             host, port, auto_reconnect=auto_reconnect, logger=logger
         )
         client.heartbeat = heartbeat
+        if ssl_context is not None:
+            client.use_tls(ssl_context, server_hostname)
         super().__init__(client, initial_inspection, logger)
         self._enter_timeout = timeout
         self._running = False
@@ -231,6 +249,7 @@ class InspectingClientAsync(SemiPublic):
         if self._loop_task is not None:
             await asyncio.wait([self._loop_task])
         await self.katcp_client.until_stopped()
+        self._end_marking()
         await self._tell(DISCONNECTED, None)
         self._change_feeds.end()
         self._reading_feeds.end()

@@ -109,7 +109,9 @@ class Explorer(SensorKeeper):
         problems: list[str] = []
         findings = await self._converse(inspect(plan, self._has_hints(), problems), timeout)
         self._report(plan, problems)
-        return self._adopt(findings)
+        changes = self._adopt(findings)
+        await self._catch_up()
+        return changes
 
     async def _inspect_half(self, plan: Plan, timeout: float | None, half: str) -> AttrDict | None:
         changes = await self._inspect(plan, timeout)

@@ -66,8 +66,9 @@ class ModelKeeper:
     #: Wait after a failed inspection, at first and at most; see `ExponentialRandomBackoff` [s].
     initial_resync_timeout: float = 5
     max_resync_timeout: float = 90
-    #: Inspections per second, in the long run, of a device that announces changes all the time.
-    max_resync_rate: float = 10.0
+    #: Inspections per second, in the long run, of a device that announces changes all the time;
+    #: the first five come at once, and those of single names may come ten times as often.
+    max_resync_rate: float = 1.0
 
     _ioloop: IOLoop | None
 
@@ -174,6 +175,9 @@ class ModelKeeper:
     def _objects_changed(self, changes: AttrDict) -> None:
         """Act on a change of the model."""
 
+    async def _catch_up(self) -> None:
+        """Do what is left of that, if it takes long."""
+
     async def _model_is_current(self) -> None:
         """Act on a model that is up to date, before the client counts as synced."""
 
@@ -245,12 +249,13 @@ class ModelKeeper:
             dialogue = inspect(plan, self._has_hints(), problems)
             findings = await self._converse(dialogue, self.sync_timeout)
             self._unannounced = merged(self._unannounced, self._adopt(findings))
+            await self._catch_up()
         except Exception as error:
             self._agenda.put_back(plan)
             self._inspection_failed(error)
             return
         self._inspected = self._inspected or plan == EVERYTHING
-        self._rate.spend(now(), now() - begun)
+        self._rate.spend(now(), now() - begun, plan.cost)
         self._report(plan, problems)
         if not self._still(session):
             return  # the changes are announced on the next connection
@@ -261,7 +266,7 @@ class ModelKeeper:
 
     async def _pause(self) -> None:
         """Wait as long as a failure, or too many inspections, demand."""
-        delay = max(self._not_before - now(), self._rate.wait(now()))
+        delay = max(self._not_before - now(), self._rate.wait(now(), self._agenda.plan().cost))
         if delay > 0:
             await self._wait(self._disconnected, timeout=delay)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
@@ -13,11 +14,13 @@ from katcp.inspecting_client._unseen import (
     DECODERS,
     Kind,
     UnseenSensor,
+    WatchedSensor,
     text,
     unseen_sensor,
     value_of,
 )
 from katcp.kattypes import Timestamp
+from katcp.protocol import escape
 from katcp.sensors import STATUS_NAMES_RAW, VALID_STATUSES, Reading, Sensor
 
 _make = tuple.__new__
@@ -34,6 +37,8 @@ _TYPES: dict[bytes, int] = {
 }
 #: Types whose parameters say something about the value.
 _WITH_PARAMS = (Sensor.INTEGER, Sensor.FLOAT, Sensor.DISCRETE)
+#: So many readings are marked in one turn of the loop.
+_MARKED_AT_ONCE = 1000
 #: So much of each bad argument is logged [bytes].
 _SHOWN = 200
 
@@ -87,7 +92,9 @@ class SensorBook:
         taken for a string: its value is then the text that the device sends.
         """
         sensor: Any
-        if factory is Sensor and isinstance(info, bytes):
+        if factory is Sensor:
+            if not isinstance(info, bytes):
+                info = b" ".join(map(escape, info))
             # What stands there of type and parameters is often what another sensor has.
             tail = info.split(b" ", 3)[3]
             known = self._kinds.get(tail)
@@ -160,7 +167,7 @@ class SensorBook:
             else:
                 number = STATUS_NAMES_RAW.get(status, _UNKNOWN)
                 try:
-                    if kind is UnseenSensor:
+                    if kind is UnseenSensor or kind is WatchedSensor:
                         parsed = value_of(sensor, value, self.major)
                     else:
                         parsed = sensor.parse_value(value, self.major)
@@ -168,6 +175,13 @@ class SensorBook:
                     parsed = value if number in VALID_STATUSES else None
                     if parsed is not None:
                         self._logger.warning("Sensor %r has a bad value: %s", name, error)
+                else:
+                    if kind is WatchedSensor and self.major >= 5 and status in STATUS_NAMES_RAW:
+                        reading = Reading(self._read_time[5](timestamp), number, parsed)
+                        sensor.__dict__["_reading"] = reading
+                        sensor.__dict__["_relay"](reading, timestamp, status, escape(value))
+                        self._updated(name, sensor)
+                        return
                 _set(sensor, self._read_time[self.major](timestamp), number, parsed)
         except Exception as error:
             self._logger.error(
@@ -213,6 +227,7 @@ class SensorBook:
         ):
             return False
         names, values = raw_names.decode().split(" "), columns[4::6]
+        raw_values = values
         objects, updated, major = self.objects, self._updated, self.major
         read_time, read_value = self._read_time[major], DECODERS[major]
         all_values = b" ".join(values)
@@ -220,16 +235,20 @@ class SensorBook:
             read_value = {**read_value, Sensor.FLOAT: float}  # there is nothing to beware of
         elif b"\\" in all_values:
             values = list(map(unescaped, values))
+        times = columns[::6]
+        if major >= 5 and not b"".join(times).translate(None, b".0123456789"):
+            read_time = float
         last, seconds = b"", 0.0
-        for name, timestamp, status, value in zip(
-            names, columns[::6], columns[3::6], values, strict=True
+        for name, timestamp, status, value, raw_value in zip(
+            names, times, columns[3::6], values, raw_values, strict=True
         ):
             sensor = objects.get(name)
             if sensor is None:
                 sensor = make(name)
                 if sensor is None:
                     continue
-            if type(sensor) is UnseenSensor:
+            kind = type(sensor)
+            if kind is UnseenSensor or kind is WatchedSensor:
                 known = sensor.__dict__
                 try:
                     parsed = read_value[known["_unseen_kind"][0]](value)
@@ -240,21 +259,35 @@ class SensorBook:
                 except (KeyError, ValueError):
                     pass
                 else:
-                    known["_reading"] = _make(Reading, (seconds, number, parsed))
+                    known["_reading"] = reading = _make(Reading, (seconds, number, parsed))
+                    if kind is WatchedSensor:
+                        if major >= 5:
+                            known["_relay"](reading, timestamp, status, raw_value)
+                        else:
+                            known["_observer"].update(sensor, reading)
                     if listeners:
                         updated(name, sensor)
                     continue
             self.set_reading(name, sensor, timestamp, status, value)
         return True
 
-    def mark_unreachable(self) -> None:
+    def marking_unreachable(self) -> Iterator[None]:
         """Mark all readings ``unreachable``, as of now: the device is gone.
 
-        Values stay what they were; so does the time of the first of several losses.
+        Values stay what they were; so does the time of the first of several losses. 100,000 of
+        which others have to be told take half a second, so it is an iterator that does some of
+        them at each step.
         """
         now = time.time()
-        for name, sensor in list(self.objects.items()):
-            self._mark(name, sensor, now, _UNREACHABLE)
+        objects = iter(list(self.objects.items()))
+        some = list(itertools.islice(objects, _MARKED_AT_ONCE))
+        while some:
+            for name, sensor in some:
+                if self.objects.get(name) is sensor:
+                    self._mark(name, sensor, now, _UNREACHABLE)
+            some = list(itertools.islice(objects, _MARKED_AT_ONCE))
+            if some:
+                yield
 
     def mark_reachable(self, in_doubt: Callable[[str], bool]) -> None:
         """Mark readings ``unknown`` that nobody has renewed since the device came back.
@@ -285,9 +318,13 @@ class SensorBook:
 
 
 def _set(sensor: Any, timestamp: float, status: int, value: Any) -> None:
-    """Replace the reading of a sensor. Nobody observes an unseen one, so it can stay unseen."""
-    if type(sensor) is UnseenSensor:
+    """Replace the reading of a sensor; one that is unseen can stay so."""
+    kind = type(sensor)
+    if kind is UnseenSensor:
         sensor.__dict__["_reading"] = _make(Reading, (timestamp, status, value))
+    elif kind is WatchedSensor:
+        sensor.__dict__["_reading"] = reading = _make(Reading, (timestamp, status, value))
+        sensor.__dict__["_observer"].update(sensor, reading)
     else:
         sensor.set(timestamp, status, value)
 

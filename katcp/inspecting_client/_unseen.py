@@ -1,9 +1,13 @@
 """Sensor objects that nobody has looked at yet, of which there may be tens of thousands.
 
 `Sensor` takes 3 µs to make, most of it for what is rarely asked. An unseen sensor takes a tenth of
-that: it has its reading, and what the device said of it as it came. Name, description and units
-are decoded when they are asked for; at whatever else is asked, or set, it becomes a `Sensor` as
-that makes itself, for good.
+that: it has its reading, and what the device said of it as it came. Name, description, units, type
+and parameters are read when they are asked for; at whatever else is asked, or set, it becomes a
+`Sensor` as that makes itself, for good.
+
+A watched sensor is an unseen one with a single observer, which is handed readings as they came
+beside what they mean. Of readings on their way from a device to the clients of a proxy nothing has
+to be written anew then.
 """
 
 from __future__ import annotations
@@ -12,14 +16,14 @@ from collections.abc import Callable
 from typing import Any
 
 from katcp.client import argument_in
-from katcp.sensors import Sensor
+from katcp.sensors import SENSOR_TYPES, Observer, Sensor
 
 _new = object.__new__
 
 #: Type, and what the constructor of `Sensor` takes as its parameters; shared by many sensors.
 Kind = tuple[int, tuple[Any, ...]]
 _NO_KIND: Kind = (-1, ())
-_TIMESTAMP = Sensor.TIMESTAMP
+_TIMESTAMP, _DISCRETE = Sensor.TIMESTAMP, Sensor.DISCRETE
 
 #: Major version and type -> what reads values. A discrete sensor has its own words.
 DECODERS: dict[int, dict[int, Callable[[bytes], Any]]] = {
@@ -68,6 +72,26 @@ class _Units(_Text):
         return super().__get__(sensor, owner)
 
 
+class _OfKind:
+    """An attribute that follows from the type and the parameters, and is kept."""
+
+    def __init__(self, read: Callable[[Kind], Any]) -> None:
+        self._read = read
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, sensor: Any, owner: type | None = None) -> Any:
+        if sensor is None:
+            return self
+        known = sensor.__dict__
+        kind = known.get("_unseen_kind")
+        if kind is None:  # another thread has been quicker
+            return known[self._name]
+        value = known[self._name] = self._read(kind)
+        return value
+
+
 class UnseenSensor(Sensor):
     """A sensor that becomes a `Sensor` when it is looked at.
 
@@ -80,6 +104,9 @@ class UnseenSensor(Sensor):
     name = _Text(0)
     description = _Text(1)
     units = _Units(2)
+    type = _OfKind(lambda kind: SENSOR_TYPES[kind[0]].name)
+    stype = type
+    params = _OfKind(lambda kind: list(kind[1]))
 
     def __getattr__(self, name: str) -> Any:
         self._become()
@@ -106,6 +133,52 @@ class UnseenSensor(Sensor):
         object.__setattr__(self, "__class__", Sensor)
         known.pop("_unseen_kind", None)
         known.pop("_info", None)
+        known.pop("_relay", None)
+        observer = known.pop("_observer", None)
+        if observer is not None:
+            self.attach(observer)
+
+
+#: Takes a reading, and its timestamp, status and value as they stood on the wire of version 5; the
+#: value is escaped.
+Relay = Callable[[Any, bytes, bytes, bytes], object]
+
+
+class WatchedSensor(UnseenSensor):
+    """An unseen sensor with one observer, `_observer` in its dictionary.
+
+    That is told by `_relay` where a reading is at hand as it came, and by its `update` else.
+    """
+
+    __slots__ = ()
+
+
+def watch(sensor: Any, observer: Observer, relay: Relay) -> None:
+    """Have an observer told of the readings of a sensor; by `relay`, while it is unseen."""
+    if type(sensor) is UnseenSensor:
+        known = sensor.__dict__
+        known["_observer"] = observer
+        known["_relay"] = relay
+        object.__setattr__(sensor, "__class__", WatchedSensor)
+    else:
+        sensor.attach(observer)
+
+
+def unwatch(sensor: Any, observer: Observer) -> None:
+    """Do not tell it any more."""
+    known = sensor.__dict__
+    if type(sensor) is WatchedSensor and known.get("_observer") is observer:
+        object.__setattr__(sensor, "__class__", UnseenSensor)
+        del known["_observer"], known["_relay"]
+    else:
+        sensor.detach(observer)
+
+
+def reading_so_far(sensor: Any) -> Any:
+    """Return the reading of a sensor; None for an unseen one that has not had any."""
+    if isinstance(sensor, UnseenSensor):
+        return sensor.__dict__.get("_reading")
+    return sensor.read()
 
 
 def unseen_sensor(info: bytes, kind: Kind) -> UnseenSensor:
@@ -126,5 +199,10 @@ def value_of(sensor: UnseenSensor, raw: bytes, major: int) -> Any:
         If it cannot be read.
     """
     kind: Kind | None = sensor.__dict__.get("_unseen_kind")
+    if kind is not None and kind[0] == _DISCRETE:
+        word = raw.decode("utf-8", "backslashreplace")
+        if word not in kind[1]:
+            raise ValueError(f"{word!r} is not one of {', '.join(kind[1])}")
+        return word
     decode = None if kind is None else DECODERS[major].get(kind[0])
     return sensor.parse_value(raw, major) if decode is None else decode(raw)

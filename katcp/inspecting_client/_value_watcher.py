@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -12,12 +13,16 @@ from typing import Any
 from katcp.aio import AttrDict, future_timeout_manager, under_way, with_timeout
 from katcp.inspecting_client._client import InspectingClientAsync
 from katcp.inspecting_client._sampling import Parameter, Wish, make_wish
+from katcp.inspecting_client._unseen import reading_so_far, unwatch, watch
 from katcp.sensors import VALID_STATUSES, Sensor, SensorSet
 
 #: A strategy with its parameters, as text or in a tuple; None for none.
 Strategy = str | tuple[Parameter, ...] | None
 
 _NO_SAMPLING = make_wish("none", ())
+#: So many new sensors are taken at a time (10 ms); then others have their turns.
+_AT_ONCE = 500
+_log = logging.getLogger("katcp.inspect_client")
 
 
 class SensorWatcher:
@@ -77,17 +82,27 @@ class SensorWatcher:
         self.sensors: SensorSet = SensorSet() if sensors is None else sensors
         self._logger = logging.getLogger("katcp.inspect_client") if logger is None else logger
         self._strategy = strategy
-        if not callable(strategy):
-            _wish(strategy)  # one that no device would take raises now
+        # One that no device would take raises now.
+        self._wish = None if callable(strategy) else _wish(strategy)
         self._filter = filter
         self._rewrite_name = rewrite_name
         self._updated = updated
+        # Whether anybody wants to know what a sensor is before it is taken.
+        mine = type(self)
+        self._looks = (
+            filter is not None
+            or callable(strategy)
+            or mine.filter is not SensorWatcher.filter
+            or mine.strategy_of is not SensorWatcher.strategy_of
+        )
         self._tells = updated is not None or (
             type(self).sensor_updated is not SensorWatcher.sensor_updated
         )
         # Name on the device -> what carries its readings over.
         self._links: dict[str, _Link] = {}
         self._asked: set[asyncio.Future[Any]] = set()
+        # Names of sensors that are to be taken.
+        self._waiting: dict[str, None] = {}
         self._closed = False
         self._started_client = False
         self._teller = _Teller(self)
@@ -127,7 +142,11 @@ class SensorWatcher:
     def make_sensor(self, name: str, source: Any) -> Sensor:
         """Make the copy of a sensor of the client, under another name."""
         kind = Sensor.SENSOR_TYPE_LOOKUP[source.type]
-        return Sensor(kind, name, source.description, source.units, list(source.params))
+        return RelayedSensor(kind, name, source.description, source.units, list(source.params))
+
+    def left_out(self, name: str, reason: str) -> None:
+        """Take note that a sensor of the device is not in the set; by default, log it."""
+        self._logger.warning("Sensor %r of the device is left out: %s", name, reason)
 
     def sensor_added(self, sensor: Sensor) -> None:
         """Act on a new sensor, which is in the set."""
@@ -145,7 +164,7 @@ class SensorWatcher:
     @property
     def synced(self) -> bool:
         """Whether the set is in step with the device, and sampling has been set."""
-        return self.client.synced and not self._asked
+        return self.client.synced and not self._asked and not self._waiting
 
     def until_synced(self, timeout: float | None = None) -> asyncio.Future[None]:
         """Return a future that is done when the set is in step with the device.
@@ -170,6 +189,9 @@ class SensorWatcher:
             await self.client.until_synced(limit.remaining())
             if self.synced:
                 return
+            if not self._asked:
+                await asyncio.sleep(0.001)
+                continue
             asked = asyncio.wait(list(self._asked))
             await with_timeout(asked, limit.remaining(), "sampling to be set")
 
@@ -224,11 +246,30 @@ class SensorWatcher:
         if sensors is not None and not self._closed:
             with self.batch():
                 self._drop(sensors.removed)
-                self._take(sensors.added)
+                if len(sensors.added) > _AT_ONCE or self._waiting:
+                    self._waiting.update(dict.fromkeys(sorted(sensors.added)))
+                else:
+                    self._take(sensors.added)
+
+    @property
+    def behind(self) -> bool:
+        """Whether there are sensors that have not been taken yet."""
+        return bool(self._waiting) and not self._closed
+
+    async def catch_up(self) -> None:
+        """Take them, and let others have their turns."""
+        with self.batch():
+            while self.behind and self.client.running():
+                some = list(itertools.islice(self._waiting, _AT_ONCE))
+                for name in some:
+                    del self._waiting[name]
+                self._take(some)
+                await asyncio.sleep(0)
 
     def _drop(self, names: Iterable[str]) -> None:
         gone = {}
         for name in names:
+            self._waiting.pop(name, None)
             link = self._links.pop(name, None)
             if link is None:
                 continue
@@ -259,36 +300,43 @@ class SensorWatcher:
 
     def _take_one(self, name: str) -> Wish | None:
         """Put a sensor into the set; return how to have it sampled."""
-        info = self.client.sensor_description(name)
-        if name in self._links or not self.filter(*info):
+        if name in self._links:
             return None
-        strategy = self.strategy_of(*info)
-        wish = _NO_SAMPLING if strategy is None else _wish(strategy)
+        wish = self._wish
+        if self._looks:
+            info = self.client.sensor_description(name)
+            if not self.filter(*info):
+                return None
+            strategy = self.strategy_of(*info)
+            wish = _NO_SAMPLING if strategy is None else _wish(strategy)
+        assert wish is not None
         new_names = self.rewrite_name(name)
         source = self.client.sensor_object(name)
         targets = []
         for new_name in [new_names] if isinstance(new_names, str) else new_names:
             if new_name in self.sensors:
-                self._logger.warning("Sensor %r of the device is left out: there is one", new_name)
+                self.left_out(name, f"there is one called {new_name!r}")
                 continue
             targets.append(self.make_sensor(new_name, source))
         link = _Link(source, targets)
-        link.update(source, source.read())
+        known = reading_so_far(source)
+        if known is not None:
+            link.update(source, known)
         for sensor in list(targets):
             try:
                 self.sensors.add(sensor)
             except ValueError as error:
-                self._logger.warning("Sensor of the device is left out: %s", error)
+                self.left_out(name, str(error))
                 targets.remove(sensor)
         if not targets:
             return None
         self._links[name] = link
-        source.attach(link)
+        link.join()
         for sensor in targets:
             if self._tells:
                 sensor.attach(self._teller)
             self._call(self.sensor_added, sensor)
-        return None if wish is _NO_SAMPLING else wish
+        return None if wish.strategy == "none" else wish
 
     def _call(self, function: Callable[[Any], object], sensor: Any) -> None:
         try:
@@ -313,6 +361,50 @@ def _wish(strategy: Strategy) -> Wish:
     return make_wish(str(words[0]), tuple(words[1:]))
 
 
+def check_strategy(strategy: Strategy) -> None:
+    """Look whether a sampling strategy, as for `SensorWatcher`, is one.
+
+    Raises
+    ------
+    ValueError
+        If no device would take it.
+    """
+    _wish(strategy)
+
+
+class RelayedSensor(Sensor):
+    """A copy of a sensor of a device, which is sent on as it came.
+
+    It is a `Sensor` as any other. Only that what a server sends of a reading, timestamp and value,
+    are the bytes that the device has sent, though they may be written in another way than this
+    package would, and need not be written anew.
+    """
+
+    # What sampling would write of a plain sensor is there already.
+    _is_plain = False
+    _keeps_text = True
+
+    def relay(self, reading: Any, timestamp: bytes, status: bytes, value: bytes) -> None:
+        """Replace the reading, and tell the observers.
+
+        Parameters
+        ----------
+        reading : Reading
+        timestamp, status, value : bytes
+            The same as it stands on the wire of protocol version 5; the value is escaped.
+        """
+        name = self._escaped_name or self._wire_name
+        self._encoded = (reading, b" %b 1 %b %b %b\n" % (timestamp, name, status, value))
+        self._reading = reading
+        for observer in self._notified:
+            try:
+                observer.update(self, reading)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:
+                _log.exception("Observer %r of sensor %r failed", observer, self.name)
+
+
 class _Link:
     """Carries the readings of a sensor of the client over to its copies."""
 
@@ -335,9 +427,24 @@ class _Link:
         for target in self.targets:
             target.set(timestamp, status, value)
 
+    def relay(self, reading: Any, timestamp: bytes, status: bytes, value: bytes) -> None:
+        """Take over a reading, given as it came, too; the value is escaped."""
+        for target in self.targets:
+            if type(target) is RelayedSensor:
+                target.relay(reading, timestamp, status, value)
+            else:
+                target.set(*reading)
+
+    def join(self) -> None:
+        """Carry readings over from now on."""
+        relay = self.relay
+        if len(self.targets) == 1 and type(self.targets[0]) is RelayedSensor:
+            relay = self.targets[0].relay  # a step less for each reading
+        watch(self.source, self, relay)
+
     def cut(self) -> None:
         """Carry nothing over any more."""
-        self.source.detach(self)
+        unwatch(self.source, self)
 
 
 class _Teller:

@@ -46,6 +46,13 @@ class Follower(Protocol):
     def model_changed(self, changes: AttrDict) -> None:
         """Take note of a change of the model, before the client sets sampling strategies."""
 
+    @property
+    def behind(self) -> bool:
+        """Whether something of that is left to be done."""
+
+    async def catch_up(self) -> None:
+        """Do it, and let others have their turns."""
+
     def batch(self) -> AbstractContextManager[Any]:
         """Return a context in which many readings change together."""
 
@@ -70,6 +77,8 @@ class SensorKeeper(ModelKeeper):
         self._wishes = SamplingWishes()
         self._reading_feeds: Feeds[ReadingFeed] = Feeds()
         self._followers: tuple[Follower, ...] = ()
+        # What is left to be marked unreachable.
+        self._marking: Iterator[None] | None = None
         katcp_client.hook_wire_inform("sensor-status", self._on_readings, self._on_run)
 
     def _on_protocol(self, revised: bool) -> None:
@@ -328,8 +337,30 @@ class SensorKeeper(ModelKeeper):
     def _connection_lost(self) -> None:
         self._wishes.connection_lost()
         if self.marks_unreachable:
+            self._marking = self._sensors.marking_unreachable()
+            self._go_on_marking()
+
+    def _go_on_marking(self) -> None:
+        """Mark some readings, and have others their turns before the next."""
+        if self._marking is None:
+            return
+        with self._batch():
+            for _ in self._marking:
+                asyncio.get_running_loop().call_soon(self._go_on_marking)
+                return
+        self._marking = None
+
+    def _end_marking(self) -> None:
+        """Mark what is left to be marked."""
+        marking, self._marking = self._marking, None
+        if marking is not None:
             with self._batch():
-                self._sensors.mark_unreachable()
+                for _ in marking:
+                    pass
+
+    def _on_connection(self, connected: bool) -> None:
+        self._end_marking()
+        super()._on_connection(connected)
 
     def _objects_changed(self, changes: AttrDict) -> None:
         if "sensors" in changes:
@@ -342,6 +373,17 @@ class SensorKeeper(ModelKeeper):
                 raise
             except BaseException:
                 self._logger.exception("%r cannot follow a change", follower)
+
+    async def _catch_up(self) -> None:
+        for follower in self._followers:
+            if not follower.behind:
+                continue
+            try:
+                await follower.catch_up()
+            except Exception:
+                self._logger.exception("%r cannot follow a change", follower)
+            if not self._connected.is_set():
+                self._connection_lost()  # once more, for what has been made since
 
     async def _model_is_current(self) -> None:
         due = self._wishes.due(self._model.sensors)

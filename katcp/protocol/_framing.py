@@ -147,7 +147,7 @@ class StreamParser:
         self.max_arguments = max_arguments
         # Each takes a space and a byte: a line of up to this length has no more of them. What is
         # read at once is shorter, so only lines that came in pieces are ever looked at.
-        self._few = 2 * max_arguments + 3
+        self._few = 2 * max_arguments + 2
         self.overrun = 0
         self.troubled = False
         self._append: Callable[[bytes], list[Any]] = (codec or _Parser)(_NO_LIMIT).append
@@ -159,6 +159,11 @@ class StreamParser:
     def buffered(self) -> int:
         """Number of bytes held of a line that has not ended."""
         return len(self._held)
+
+    @property
+    def beginning(self) -> bytes:
+        """The first bytes of a line that has not ended."""
+        return bytes(self._held[:16])
 
     def feed(self, data: bytes) -> list[WireMessage | KatcpSyntaxError]:
         """Take a chunk; return the messages and errors that it completes, in order.
@@ -263,9 +268,11 @@ class StreamParser:
                     )
                 )
                 continue
-            # One line at a time through the same codec; Python only for what it refuses.
-            event = self._append(line + b"\n")[0]
-            if isinstance(event, ValueError):
+            # One line at a time through the same codec; Python only for what it refuses, or a codec
+            # to come may take for blank.
+            events = self._append(line + b"\n")
+            event = events[0] if events else None
+            if event is None or isinstance(event, ValueError):
                 event = _parse_in_python(line)
             result.append(event)
         return result

@@ -33,6 +33,7 @@ class ResourceChildren(KATCPResource):
         self._logger = logger
         self._name: str = resources_spec["name"]
         self._description: str = resources_spec.get("description", "")
+        self._ssl_context = resources_spec.get("ssl_context")
         #: The loop to run on; None: the one that is current at `start`.
         self.ioloop: IOLoop | None = None
         self._children = AttrDict()
@@ -128,8 +129,9 @@ class ResourceChildren(KATCPResource):
         return KATCPClientResource(res_spec, parent=parent, logger=logger)
 
     def _add_child(self, name: str, spec: Mapping[str, Any]) -> Any:
+        common = {} if self._ssl_context is None else {"ssl_context": self._ssl_context}
         child = self.client_resource_factory(
-            {**spec, "name": name}, parent=self, logger=self._logger
+            {**common, **spec, "name": name}, parent=self, logger=self._logger
         )
         self._children[escape_name(name)] = child
         self._req_union, self._sensor_union = [], []

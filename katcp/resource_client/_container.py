@@ -40,6 +40,7 @@ class KATCPClientResourceContainer(ResourceChildren):
         - ``clients``: ``{name: resource_spec}``, required; see `KATCPClientResource`; the name
           in the specification itself may be left out;
         - ``groups``: ``{group: [names of clients]}``;
+        - ``ssl_context``: for those clients whose specification has none;
         - ``description``: one sentence for people.
     logger : logging.Logger
 

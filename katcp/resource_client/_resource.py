@@ -50,7 +50,9 @@ class KATCPClientResource(ResourceSampling):
           yes, and how long to wait in between [s], by default 0.5;
         - ``dummy_unknown_requests``: let requests that are not offered succeed without doing
           anything;
-        - ``preset_protocol_flags``: `ProtocolFlags` of the device, whatever it says itself.
+        - ``preset_protocol_flags``: `ProtocolFlags` of the device, whatever it says itself;
+        - ``ssl_context``, ``server_hostname``: an `ssl.SSLContext`, to talk over TLS, and whom
+          the certificate of the device must be for, by default the host of the address.
 
         In the names of requests, ``-`` and ``_`` are the same.
     parent : KATCPResource, optional
@@ -85,6 +87,7 @@ class KATCPClientResource(ResourceSampling):
         self.auto_reconnect_delay = resource_spec.get("auto_reconnect_delay", 0.5)
         self._dummy_unknown_requests = resource_spec.get("dummy_unknown_requests", False)
         self._preset_protocol_flags = resource_spec.get("preset_protocol_flags")
+        self._tls = resource_spec.get("ssl_context"), resource_spec.get("server_hostname")
         self._logger = logger
         self._parent = parent
         self._ioloop_set_to: IOLoop | None = None
@@ -227,6 +230,8 @@ class KATCPClientResource(ResourceSampling):
         self.ioloop: IOLoop = client.ioloop
         client.set_ioloop(self.ioloop)
         client.katcp_client.auto_reconnect_delay = self.auto_reconnect_delay
+        if self._tls[0] is not None:
+            client.katcp_client.use_tls(*self._tls)
         if self._preset_protocol_flags is not None:
             client.preset_protocol_flags(self._preset_protocol_flags)
         self._wait_on(self.ioloop)

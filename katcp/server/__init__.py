@@ -26,6 +26,7 @@ from katcp.protocol import (
 )
 from katcp.sampling import SampleNone, SampleStrategy, format_inform_v4, format_inform_v5
 from katcp.sensors import Sensor
+from katcp.server._access import AccessPolicy
 from katcp.server._base import DeviceServerBase
 from katcp.server._connection import ClientConnection, ThreadsafeClientConnection
 from katcp.server._device import AsyncDeviceServer, DeviceServer
@@ -34,10 +35,14 @@ from katcp.server._filters import construct_name_filter
 from katcp.server._handler_thread import MessageHandlerThread, return_future
 from katcp.server._listener import KATCPServer
 from katcp.server._log import DeviceLogger
+from katcp.server._reception import ClientFacts, Reception
 from katcp.server._request import ClientRequestConnection
 from katcp.server._running import log
 from katcp.server._sensor_set import DeviceSensors
 from katcp.server._services import ServiceTask
+from katcp.server._statistics import DESCRIPTIONS as STATISTICS_MEANINGS
+from katcp.server._statistics import GAUGES as STATISTICS_GAUGES
+from katcp.server._statistics import Statistics
 
 #: Requests that every device has, or that tests of devices take for such.
 BASE_REQUESTS = frozenset(
@@ -50,10 +55,14 @@ __all__ = [
     "MS_TO_SEC_FAC",
     "SEC_TO_MS_FAC",
     "SEC_TS_KATCP_MAJOR",
+    "STATISTICS_GAUGES",
+    "STATISTICS_MEANINGS",
     "VERSION_CONNECT_KATCP_MAJOR",
+    "AccessPolicy",
     "AsyncDeviceServer",
     "AsyncReply",
     "ClientConnection",
+    "ClientFacts",
     "ClientRequestConnection",
     "DeviceLogger",
     "DeviceSensors",
@@ -69,10 +78,12 @@ __all__ = [
     "MessageHandlerThread",
     "MessageParser",
     "ProtocolFlags",
+    "Reception",
     "SampleNone",
     "SampleStrategy",
     "Sensor",
     "ServiceTask",
+    "Statistics",
     "Str",
     "ThreadsafeClientConnection",
     "blocking",

@@ -35,6 +35,7 @@ class InterfaceAnnouncer:
         self._changes: dict[tuple[str, str], str] = {}
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
         self._last = -QUIET_TIME
+        self._holds = 0
 
     def changed(self, kind: str, name: str, how: str, patience: float = 0.0) -> None:
         """Take note of a change.
@@ -80,6 +81,16 @@ class InterfaceAnnouncer:
             if kind in (None, change[0]):
                 del self._changes[change]
 
+    def hold(self) -> None:
+        """Announce nothing until `release`: more changes are to come that belong together."""
+        self._holds += 1
+
+    def release(self) -> None:
+        """Announce what has changed meanwhile, unless somebody else holds it back."""
+        self._holds -= 1
+        if self._changes and not self._holds and self._timer is None:
+            self._timer = self._loop.call_soon(self._announce)
+
     def stop(self) -> None:
         """Announce nothing more."""
         self._changes.clear()
@@ -89,6 +100,8 @@ class InterfaceAnnouncer:
 
     def _announce(self) -> None:
         self._timer = None
+        if self._holds:
+            return
         changes, self._changes = self._changes, {}
         if not changes:
             return

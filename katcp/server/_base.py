@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import logging
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from katcp.errors import AsyncReply, FailReply, KatcpSyntaxError
@@ -28,6 +29,7 @@ from katcp.server._dispatch import (
     run_elsewhere,
     signature_of,
 )
+from katcp.server._guarded import GuardedEntry
 from katcp.server._lag import LagWatch
 from katcp.server._log import log_inform
 from katcp.server._request import SENT, ClientRequestConnection, RequestName, Sent
@@ -67,8 +69,36 @@ class DeviceServerBase(RunningServer):
         Most arguments of a message taken; one with more is discarded with a complaint.
     max_name : int, optional
         Longest name of an unknown request that is answered; longer ones are complained of [bytes].
+    max_complaints : int
+        So many bad lines in a second are complained of to a client; how many more there were is
+        told in one line when the second is over.
     lag_warning : float, optional
         The log is told of a handler that keeps the loop for longer than this [s]; None: never.
+    allow : iterable of str or of networks and addresses of `ipaddress`, optional
+        Addresses (``10.1.2.3``, ``2001:db8::5``) and networks (``10.1.0.0/16``) that clients may
+        come from; others are turned away with ``#disconnect``. None: from anywhere.
+    max_clients_per_address : int, optional
+        Further ones of the same address are turned away with ``#disconnect``; None: no limit.
+    reserved_clients : int
+        The last so many of `max_clients` are for clients of this computer (the loopback
+        interface), so that whoever looks after the device can get at it when it is full.
+    max_requests_per_client : int, optional
+        A client with so many requests under way, which are those that are not answered at once, is
+        held back until one of them is answered; None: no limit.
+    max_requests : int, optional
+        The same for all clients together: they take turns. One that has none under way is never
+        held back, so there may be one more for each client. None: no limit.
+    keepalive : (int, int, int), optional
+        When the system looks whether a silent client is still there: after how long, how often [s],
+        and how often in vain until the connection counts as broken. None: it does not.
+    idle_timeout : float, optional
+        A client that has sent nothing for so long, and waits for nothing, is disconnected, within
+        half as long again [s]; None: never. Those that only listen have to send ``?watchdog``.
+    access : AccessPolicy, optional
+        Decides on each client and each request; None: everybody may do everything.
+    ssl_context : ssl.SSLContext, optional
+        All clients have to speak TLS, as this says; None: none does. A client whose handshake is
+        not done within 10 s is dropped; so is, of more than 1,000 at it, the most silent.
     """
 
     #: Whether other clients are told of a new one (`#client-connected`).
@@ -107,6 +137,19 @@ class DeviceServerBase(RunningServer):
                 "handle_reply",
             )
         )
+
+    def katcp_withdraw(self, names: Collection[str]) -> None:
+        """Do without some requests, before the server is started."""
+        if any(name in self._request_handlers for name in names):
+            self._request_handlers = {
+                name: handler
+                for name, handler in self._request_handlers.items()
+                if name not in names
+            }
+
+    def katcp_withdraw_halt(self) -> None:
+        """Do what ``remote_halt=False`` does, for devices that do not have it; before `start`."""
+        self.katcp_withdraw(("halt", "restart"))
 
     def loop_started(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin, in the loop (called by the socket side)."""
@@ -156,8 +199,10 @@ class DeviceServerBase(RunningServer):
             req = connection.midless[name]
         else:
             started = entry.start(self, connection, mid, wire.arguments)
-            if started is None or not entry.serial:
+            if started is None:
                 return False
+            if not entry.serial or (connection.full and started in connection.deferred):
+                return connection.full
             req = started
         connection.hold()
         req.on_done = connection.proceed
@@ -207,7 +252,33 @@ class DeviceServerBase(RunningServer):
         return True
 
     def _start_taken_over(self, connection: ClientConnection, message: Message) -> bool:
-        """Hand a message to the methods that a subclass has overridden."""
+        """Hand a message to the methods that a subclass has overridden, if it may have it."""
+        gate = self._server.gate
+        if gate is None or message.mtype != Message.REQUEST:
+            return self._take_over(connection, message)
+        verdict = gate.request(connection, message.name, message.arguments)
+        if verdict is None:
+            return self._take_over(connection, message)
+        self._taken_over[id(message)] = message
+        if isinstance(verdict, FailReply):
+            self._not_handled(connection, message, verdict)
+            return False
+        return self._hold_for(
+            connection, self._take_over_later(connection, message, verdict), message
+        )
+
+    async def _take_over_later(
+        self, connection: ClientConnection, message: Message, verdict: Any
+    ) -> None:
+        """Do the same when it is decided."""
+        refusal = await verdict
+        if refusal is not None:
+            raise refusal
+        pending = self.on_message(connection, message)
+        if inspect.isawaitable(pending) and not isinstance(pending, Sent):
+            await self.katcp_follow(pending)
+
+    def _take_over(self, connection: ClientConnection, message: Message) -> bool:
         self._taken_over[id(message)] = message
         try:
             pending = self.on_message(connection, message)
@@ -219,7 +290,7 @@ class DeviceServerBase(RunningServer):
         if self._hold_for(connection, pending, message):
             return True
         self._taken_over.pop(id(message), None)
-        return False
+        return connection.full
 
     def _not_handled(
         self, connection: ClientConnection, message: Message | None, error: BaseException
@@ -246,11 +317,19 @@ class DeviceServerBase(RunningServer):
         if handler is None:
             self._entries.pop(name, None)
             return None
-        entry = self._entries[name] = Entry(self, text, handler)
+        gate = self._server.gate
+        if gate is None:
+            entry = Entry(self, text, handler)
+        else:
+            entry = GuardedEntry(self, text, handler, gate)
+        self._entries[name] = entry
         return entry
 
     def _complain(self, connection: ClientConnection, error: KatcpSyntaxError | str) -> None:
         """Tell a client, and only it, of a bad line; whatever the log level is."""
+        self.katcp_counters.bad_lines += 1
+        if not connection.may_complain():
+            return
         text = str(error)
         if isinstance(error, KatcpSyntaxError):
             text = _SYNTAX_ERROR + text
@@ -283,8 +362,10 @@ class DeviceServerBase(RunningServer):
         future
             Done when the next message may be handled.
         """
-        self._taken_over.pop(id(msg), None)
+        let_pass = self._taken_over.pop(id(msg), None) is not None
         entry = self._entry(msg.name.encode("ascii"))
+        if let_pass and isinstance(entry, GuardedEntry):
+            entry = entry.passed  # asked about when it came
         if entry is None:
             self._logger.error("%s INVALID: Unknown request", msg.name)
             connection.reply(Message.reply_to_request(msg, "invalid", "Unknown request."), msg)
@@ -297,8 +378,10 @@ class DeviceServerBase(RunningServer):
         # Not by `isinstance`, which a mock with a specification would pass.
         if issubclass(type(connection), ClientConnection):
             if msg.mid is None and (other := connection.midless.get(entry.name.wire)) is not None:
-                return self._in_background(self._after(other, connection, msg))
+                return self._in_background(self._after(other, connection, msg, let_pass))
             req = entry.start(self, connection, msg.mid, msg.arguments)
+            if connection.full and req in connection.deferred:
+                return SENT
         elif self._belongs_to_loop(entry):
             handle = functools.partial(self.handle_request, connection, msg)
             return self._server.call_from_thread(handle)
@@ -328,7 +411,9 @@ class DeviceServerBase(RunningServer):
         future.add_done_callback(self._background.discard)
         return future
 
-    async def _after(self, other: ClientRequestConnection, connection: Any, msg: Message) -> None:
+    async def _after(
+        self, other: ClientRequestConnection, connection: Any, msg: Message, let_pass: bool
+    ) -> None:
         """Handle a request when one of the same name, of which neither has an id, is answered."""
         done: asyncio.Future[None] = self.asyncio_loop.create_future()
         on_done = other.on_done
@@ -340,6 +425,8 @@ class DeviceServerBase(RunningServer):
 
         other.on_done = go_on
         await done
+        if let_pass:
+            self._taken_over[id(msg)] = msg
         pending = DeviceServerBase.handle_request(self, connection, msg)
         if not isinstance(pending, Sent):
             await pending
@@ -445,7 +532,7 @@ class DeviceServerBase(RunningServer):
             future = self.katcp_under_way.get(req)
             if future is not None:
                 future.cancel()
-        connection.deferred.clear()
+        connection.drop_deferred()
 
     def client_gone(self, connection: ClientConnection) -> None:
         """Forget a client, whatever `on_client_disconnect` did (called by the socket side)."""

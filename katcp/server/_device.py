@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar, TypeVar
 
@@ -26,6 +27,7 @@ from katcp.server._requests import (
     SensorRequests,
 )
 from katcp.server._sensor_set import DeviceSensors
+from katcp.server._statistics_sensors import add_statistics_sensors
 from katcp.server._strategies import MessageSubscriber, Strategies, StrategiesOfClient
 
 _Server = TypeVar("_Server", bound="AsyncDeviceServer")
@@ -50,6 +52,15 @@ class DeviceServer(
     ----------
     period_floor : float
         Shortest sampling period that clients may ask for [s].
+    max_subscriptions : int, optional
+        Sensors that a client may have strategies on at a time, other than ``none``; a
+        ``?sensor-sampling`` that would lead to more fails and changes nothing. None: no limit.
+    remote_halt : bool
+        Whether clients may end and restart the device. If not, it has no requests ``?halt`` and
+        ``?restart``.
+    statistics_period : float, optional
+        Makes sensors ``server.clients``, ``server.bad-lines`` and so on of the `statistics`,
+        renewed so often [s]; None: none.
 
     Examples
     --------
@@ -83,21 +94,29 @@ class DeviceServer(
 
     announces_clients = True
 
-    def __init__(self, *args: Any, period_floor: float = PERIOD_FLOOR, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        period_floor: float = PERIOD_FLOOR,
+        max_subscriptions: int | None = None,
+        remote_halt: bool = True,
+        statistics_period: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         if self.PROTOCOL_INFO.major not in self.SUPPORTED_PROTOCOL_MAJOR_VERSIONS:
             raise ValueError(
                 f"Protocol version {self.PROTOCOL_INFO.major} is not supported, only "
                 f"{self.SUPPORTED_PROTOCOL_MAJOR_VERSIONS}."
             )
         super().__init__(*args, **kwargs)
+        if max_subscriptions is not None and max_subscriptions < 1:
+            raise ValueError(f"max_subscriptions must be positive, not {max_subscriptions}.")
         unsupported = self.UNSUPPORTED_REQUESTS_BY_MAJOR_VERSION.get(self.katcp_major, ())
-        if any(name in self._request_handlers for name in unsupported):
-            self._request_handlers = {
-                name: handler
-                for name, handler in self._request_handlers.items()
-                if name not in unsupported
-            }
+        self.katcp_withdraw(unsupported)
+        if not remote_halt:
+            self.katcp_withdraw_halt()
         self.period_floor = period_floor
+        self.max_subscriptions = max_subscriptions
         self.log = DeviceLogger(self, python_logger=self._logger)
         #: Name -> (version, build or None) of further parts, for ``?version-list``.
         self.extra_versions: dict[str, tuple[str, str | None]] = {}
@@ -111,6 +130,8 @@ class DeviceServer(
         self._sampling: SamplingTable | None = None  # made with the loop
         self._announcer: InterfaceAnnouncer | None = None
         self.setup_sensors()
+        if statistics_period is not None:
+            add_statistics_sensors(self, statistics_period)
 
     # -- what it is ---------------------------------------------------------------------
 
@@ -282,6 +303,22 @@ class DeviceServer(
             other: handler for other, handler in self._request_handlers.items() if other != name
         }
         self._changed("request", name, "removed")
+
+    @contextlib.contextmanager
+    def holding_announcements(self) -> Iterator[None]:
+        """Announce what changes in the block by one ``#interface-changed`` after it; in the loop.
+
+        In other threads it does nothing.
+        """
+        announcer = self._announcer
+        if announcer is None or not self._server.in_ioloop_thread():
+            yield
+            return
+        announcer.hold()
+        try:
+            yield
+        finally:
+            announcer.release()
 
     def _changed(self, kind: str, name: str, how: str) -> None:
         if self._announcer is not None:

@@ -140,7 +140,7 @@ class Entry:
         -------
         ClientRequestConnection or None
             The request if its handler is under way, None if it has been dealt with (or will be
-            answered later by an `AsyncReply`).
+            answered later by an `AsyncReply`; also the request then, if the client is `full`).
         """
         req = WireRequest(connection, self.name, mid, arguments)
         try:
@@ -154,12 +154,13 @@ class Entry:
                 result = self.call(server, req, arguments)
             # Those of these classes need not be looked at more closely, which takes 0.5 µs.
             kind = type(result)
-            if kind in _READY or (kind is not CoroutineType and not _is_pending(result)):
+            if kind in _READY or (kind is not CoroutineType and not is_pending(result)):
                 self._settle(req, result)
             else:
                 return self._follow(server, req, result)
         except AsyncReply:
             self._defer(req)
+            return req if connection.full else None
         except BaseException as error:
             self._fail(server, req, error)
         return None
@@ -171,7 +172,7 @@ class Entry:
         try:
             values = (req.msg,) if self.unpack is None else self.unpack(req.msg.arguments)
             result = self.handler(server, req, *values)
-            if _is_pending(result):
+            if is_pending(result):
                 return self._follow(server, req, result)
             self._settle(req, result)
         except AsyncReply:
@@ -186,9 +187,12 @@ class Entry:
         """Wait for a handler's result. Returns the request, or None if it has been dealt with."""
         future = server.katcp_follow(pending)
         if future.done():  # a coroutine that never had to wait
-            return None if self._finished(server, req, future) else req
+            outcome = self._finished(server, req, future)
+            if outcome == _DEFERRED:
+                return req if req.books.full else None
+            return None if outcome else req
         books = req.books
-        books.requests.add(req)
+        books.begin(req)
         if not req.has_mid:
             books.midless[self.name.wire] = req
         server.katcp_under_way[req] = future
@@ -205,16 +209,17 @@ class Entry:
 
     def _finished(
         self, server: DeviceServerBase, req: ClientRequestConnection, future: asyncio.Future[Any]
-    ) -> bool:
-        """Send the reply that a future has; tell whether the handler is done with."""
+    ) -> int:
+        """Send the reply that a future has; return 0 if the handler is still under way."""
         try:
             result = future.result()
-            if type(result) in _READY or not _is_pending(result):
+            if type(result) in _READY or not is_pending(result):
                 self._settle(req, result)
             else:  # a handler in a thread may return a future
                 return self._follow(server, req, result) is None
         except AsyncReply:
             self._defer(req)
+            return _DEFERRED
         except asyncio.CancelledError:
             req.abandon()
         except BaseException as error:
@@ -225,7 +230,7 @@ class Entry:
         """Remember a request that is answered later, to answer it if the server is stopped."""
         books = req.books
         req.on_done = _nothing  # so that `send_reply` tells the connection
-        books.deferred.add(req)
+        books.defer(req)
         if not req.has_mid:
             books.midless[self.name.wire] = req
         if req.answered:  # by another thread, meanwhile
@@ -284,11 +289,16 @@ class Entry:
         if isinstance(error, KeyboardInterrupt):
             raise error  # the operator's, wherever it happened to strike
         if not isinstance(error, FailReply):
+            server.katcp_counters.handler_errors += 1
             log.error("The handler of %r failed", req.msg, exc_info=error)
         elif req.answered:
             log.error("The handler of %r failed after its reply: %s", req.msg, error)
         if not req.answered:
             req.send_reply(failure(error, server.tb_limit))
+
+
+#: What `_finished` returns for an `AsyncReply`; True is any other end.
+_DEFERRED = 2
 
 
 def _nothing() -> None:
@@ -309,7 +319,8 @@ _PLAIN = frozenset([bool, int, float, str, bytes])
 _READY = frozenset([Message, NoneType, tuple, list, *_PLAIN])
 
 
-def _is_pending(result: Any) -> bool:
+def is_pending(result: Any) -> bool:
+    """Tell whether what a handler returned has to be waited for."""
     if isinstance(result, Sent):
         return False
     return (

@@ -17,10 +17,13 @@ from types import CodeType, FrameType
 from typing import Any, ClassVar
 
 from katcp.server._dispatch import Entry
+from katcp.server._guarded import GuardedEntry
 
 log = logging.getLogger("katcp.server")
 
-_STARTS: tuple[CodeType, ...] = (Entry.start.__code__, Entry.start_given.__code__)
+_STARTS: tuple[CodeType, ...] = tuple(
+    start.__code__ for kind in (Entry, GuardedEntry) for start in (kind.start, kind.start_given)
+)
 #: What the loop runs its callbacks from; the one that is running is its variable `handle`.
 _RUN_ONCE: CodeType | None = getattr(
     getattr(asyncio.BaseEventLoop, "_run_once", None), "__code__", None
@@ -36,7 +39,7 @@ class _Busy:
     Attributes
     ----------
     mark : object
-        The callback that was running; None if the loop was waiting.
+        The callback that was running, and in which turn of the loop; None if it was waiting.
     since : float
         When it was first seen.
     about : tuple or None
@@ -155,7 +158,7 @@ class LagWatch:
         busy = self._busy.setdefault(thread, _Busy())
         stack = _stack_of(thread)
         mark = _running(stack)
-        if mark is not busy.mark or mark is None:
+        if mark is None or mark != busy.mark:
             if busy.about is not None:
                 log.warning("%s kept the loop of %s for %.1f s", *busy.about, now - busy.since)
             busy.mark, busy.since, busy.about = mark, now, None
@@ -194,7 +197,10 @@ def _running(stack: list[FrameType]) -> object:
     request: object = None
     for frame in stack:
         if frame.f_code is _RUN_ONCE:
-            return frame.f_locals.get("handle")
+            names = frame.f_locals
+            handle = names.get("handle")
+            # A connection that is read in each turn has the same callback in all of them.
+            return None if handle is None else (id(handle), names.get("end_time"))
         if frame.f_code in _STARTS:
             request = frame.f_locals.get("req")
     return request  # with a loop that is not written in Python

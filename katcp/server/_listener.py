@@ -7,13 +7,14 @@ import inspect
 import itertools
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 from tornado.ioloop import IOLoop
 
-from katcp.errors import KatcpSyntaxError
+from katcp.errors import FailReply, KatcpSyntaxError
 from katcp.ioloop_manager import IOLoopManager, ThreadsafeFuture
 from katcp.protocol import (
     DEFAULT_MAX_ARGUMENTS,
@@ -22,18 +23,35 @@ from katcp.protocol import (
     Message,
     MessageParser,
     WireMessage,
+    escape,
 )
+from katcp.server._access import Gate
+from katcp.server._admission import Admission, is_loopback
 from katcp.server._connection import ClientConnection
 from katcp.server._dispatch import error_of
+from katcp.server._idle import IdleWatch
+from katcp.server._load import Load
 from katcp.server._outlet import Outlet
 from katcp.server._plain_device import PlainDevice
 from katcp.server._request import Sent
-from katcp.transport import Pump, bind_sockets
+from katcp.server._seldom import SeldomLog
+from katcp.server._statistics import Counters, Statistics
+from katcp.transport import (
+    TOO_SLOW,
+    Handshakes,
+    Pump,
+    TlsLayer,
+    bind_sockets,
+    check_context,
+    format_address,
+)
 
 log = logging.getLogger("katcp.server")
 
 #: Clients that are taken in one turn of the loop.
 _ACCEPT_AT_ONCE = 32
+#: What a client without TLS is told by a server with it.
+_TLS_ONLY = b"#disconnect " + escape(b"This server is to be talked to over TLS.") + b"\n"
 
 
 class Device(Protocol):
@@ -94,6 +112,8 @@ class KATCPServer(Outlet):
     tb_limit : int
         Most stack frames of a traceback that a client is sent.
     logger : logging.Logger
+    ssl_context : ssl.SSLContext, optional
+        For TLS; None: none.
     """
 
     #: Connections that may wait to be accepted (the kernel may allow fewer).
@@ -107,6 +127,11 @@ class KATCPServer(Outlet):
     MAX_WRITE_BUFFER_SIZE: ClassVar[int] = 8 * 1024 * 1024
     #: How long a client that is disconnected may take to read what waits [s].
     DISCONNECT_TIMEOUT: ClassVar[float] = 1
+    #: How long a client may take for the handshake of TLS [s].
+    HANDSHAKE_TIMEOUT: ClassVar[float] = 10
+    #: Most connections whose handshake is not done; one more, and the one is dropped that has been
+    #: silent for longest. They do not count as clients yet.
+    MAX_HANDSHAKES: ClassVar[int] = 1000
 
     client_connection_factory: Any = ClientConnection
 
@@ -117,8 +142,12 @@ class KATCPServer(Outlet):
         port: int,
         tb_limit: int = 20,
         logger: logging.Logger = log,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         super().__init__()
+        self.use_tls(ssl_context)
+        self._handshakes: Handshakes | None = None
         self._device: Device = device if hasattr(device, "start_message") else PlainDevice(device)
         self._bindaddr: tuple[str, int] = (host, port)
         self._tb_limit = tb_limit
@@ -130,7 +159,22 @@ class KATCPServer(Outlet):
         self.max_backlog: int | None = None
         self.stall_timeout = 30.0
         self.coalesce = 0.001
-        self.max_clients: int | None = None
+        self.max_complaints = 100
+        #: (idle, interval, count) of TCP's own probes; None: there are none.
+        self.keepalive: tuple[int, int, int] | None = (30, 10, 3)
+        #: How long a client may be silent [s]; None: for ever.
+        self.idle_timeout: float | None = None
+        self.admission = Admission()
+        #: Counts requests under way; None: they are not limited.
+        self.load: Load | None = None
+        #: Asks the policy; None: there is none.
+        self.gate: Gate | None = None
+        self.counters = Counters()
+        self.statistics = self._make_statistics()
+        self._turned_away = SeldomLog(logger, logging.WARNING)
+        #: Clients that it is not decided about yet.
+        self._undecided: dict[ClientConnection, asyncio.Future[Any]] = {}
+        self._idle_watch: IdleWatch | None = None
         self._ioloop_manager = IOLoopManager(managed_default=True)
         self.ioloop: IOLoop | None = None
         self.ioloop_thread_id: int | None = None
@@ -147,6 +191,20 @@ class KATCPServer(Outlet):
         #: Futures of hooks that take their time.
         self._greeting: set[asyncio.Future[Any]] = set()
         self._goodbyes: set[asyncio.Future[Any]] = set()
+
+    def use_tls(self, ssl_context: ssl.SSLContext | None) -> None:
+        """Talk to clients over TLS, or not; before `start`.
+
+        Raises
+        ------
+        TypeError
+            If it is no `ssl.SSLContext`.
+        ValueError
+            If it is for clients.
+        """
+        if ssl_context is not None:
+            check_context(ssl_context, server_side=True)
+        self.ssl_context = ssl_context
 
     # -- life ---------------------------------------------------------------------------
 
@@ -230,7 +288,15 @@ class KATCPServer(Outlet):
         loop = self.asyncio_loop
         self.ioloop_thread_id = threading.get_ident()
         self.pump = Pump(loop, self.coalesce)
+        if self.ssl_context is not None:
+            self._handshakes = Handshakes(
+                loop, self.MAX_HANDSHAKES, self._logger, admits=self._may_shake_hands
+            )
         self._device.loop_started(loop)
+        if self.idle_timeout is not None:
+            self._idle_watch = IdleWatch(
+                loop, self.idle_timeout, self.connections, self._give_up_idle
+            )
         self._accepting = loop.create_task(self._accept())
         self._running.set()
 
@@ -240,10 +306,23 @@ class KATCPServer(Outlet):
             at_once = min(_ACCEPT_AT_ONCE, self.BACKLOG)
             self._servers.append(
                 await self.asyncio_loop.create_server(
-                    self.make_connection, sock=sock, backlog=at_once
+                    self._make_protocol, sock=sock, backlog=at_once
                 )
             )
             sock.listen(self.BACKLOG)
+
+    def _make_protocol(self) -> asyncio.BufferedProtocol:
+        """Return what a connection is that is about to be made; over TLS, what comes before it."""
+        if self.ssl_context is None or self._handshakes is None:
+            return self.make_connection()
+        return TlsLayer(
+            self.pump,
+            self.make_connection,
+            self.ssl_context,
+            self._handshakes,
+            self.HANDSHAKE_TIMEOUT,
+            farewell=_TLS_ONLY,
+        )
 
     def make_connection(self) -> ClientConnection:
         """Return the server's end of a connection that is about to be made."""
@@ -251,6 +330,15 @@ class KATCPServer(Outlet):
             self, next(self._connection_ids)
         )
         return connection
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether other computers can reach one of the sockets that are listened on."""
+        return any(
+            sock.family in (socket.AF_INET, socket.AF_INET6)
+            and not is_loopback(sock.getsockname()[0])
+            for sock in self._sockets
+        )
 
     def running(self) -> bool:
         """Tell whether clients are served."""
@@ -273,6 +361,9 @@ class KATCPServer(Outlet):
         if self.asyncio_loop.is_closed():  # by others: nothing can be said to clients any more
             self._close_sockets()
             self.connections.clear()
+            self._undecided.clear()
+            self.admission.clear()
+            self._idle_watch = None
             self._running.clear()
             self._stopped.set()
         elif self._stopping is None and not self.in_ioloop_thread():
@@ -298,11 +389,24 @@ class KATCPServer(Outlet):
         self._accepting.cancel()
         self._close_sockets()
         self._newcomers.clear()
+        if self._idle_watch is not None:
+            self._idle_watch.stop()
+            self._idle_watch = None
+        if self._handshakes is not None:
+            await self._handshakes.end()
         await self._device.loop_ending()
         reason = "Device server shutting down."
-        closing = [
+        undecided = list(self._undecided)
+        for connection in undecided:
+            self._forget(connection)
+            self._turn_away(connection, reason)
+        closing: list[asyncio.Future[Any]] = [
             asyncio.ensure_future(self._close(connection, reason, connection_valid=True))
             for connection in list(self.connections)
+        ]
+        closing += [
+            asyncio.ensure_future(connection.until_lost(self.DISCONNECT_TIMEOUT))
+            for connection in undecided
         ]
         if closing:
             await asyncio.wait(closing)
@@ -328,18 +432,84 @@ class KATCPServer(Outlet):
 
     # -- clients ------------------------------------------------------------------------
 
+    @property
+    def max_clients(self) -> int | None:
+        """Most clients at once; None: no limit."""
+        return self.admission.max_clients
+
+    @max_clients.setter
+    def max_clients(self, number: int | None) -> None:
+        self.admission.max_clients = number
+
     def connected(self, connection: ClientConnection) -> None:
-        """Take in a new client: greet it, then handle its messages."""
-        reason = None
+        """Take in a new client, if there is a place for it and nothing is against it."""
         if self._stopping is not None:
-            reason = "Device server shutting down."
-        elif self.max_clients is not None and len(self.connections) >= self.max_clients:
-            reason = "Too many clients."
-        if reason is not None:
-            connection.stop_handling()
-            connection.inform(Message.inform("disconnect", reason))
-            connection.close()
+            self._turn_away(connection, "Device server shutting down.")
             return
+        refusal = self.admission.refusal(connection.host)
+        if refusal is not None:
+            self.counters.add(refusal.counter)
+            self._turned_away.log("Turned %s away: %s", connection.address, refusal)
+            self._turn_away(connection, refusal)
+            return
+        self.admission.enter(connection.host)
+        if self.gate is None:
+            self._take_in(connection)
+            return
+        verdict = self.gate.connect(connection)
+        if verdict is None or isinstance(verdict, FailReply):
+            self._decided(connection, verdict)
+            return
+        connection.hold()
+        task = self._device.katcp_follow(verdict)
+        self._undecided[connection] = task
+        task.add_done_callback(lambda task: self._decided_at_last(connection, task))
+
+    def _decided_at_last(self, connection: ClientConnection, task: asyncio.Future[Any]) -> None:
+        if self._undecided.pop(connection, None) is not None and not task.cancelled():
+            self._decided(connection, task.result())
+
+    def _decided(self, connection: ClientConnection, refusal: FailReply | None) -> None:
+        if refusal is None:
+            self._take_in(connection)
+            return
+        self.counters.refused_access += 1
+        self.admission.leave(connection.host)
+        self._turn_away(connection, str(refusal))
+
+    def _turn_away(self, connection: ClientConnection, reason: str) -> None:
+        """Tell a client that it is not served, and close."""
+        connection.stop_handling()
+        connection.inform(Message.inform("disconnect", reason))
+        connection.close()
+
+    def _may_shake_hands(self, peer: Any) -> bool:
+        """Tell whether a client may begin with TLS: from an address that is not allowed, none."""
+        refusal = self.admission.refusal(str(peer[0]) if isinstance(peer, tuple) else None)
+        if refusal is None or refusal.counter != "refused_address":
+            return True  # those too many are told so
+        self.counters.add(refusal.counter)
+        self._turned_away.log("Turned %s away: %s", format_address(peer), refusal)
+        return False
+
+    def _forget(self, connection: ClientConnection) -> bool:
+        """Take a client's place back; tell whether it had one."""
+        task = self._undecided.pop(connection, None)
+        if task is not None:
+            task.cancel()
+        elif self.connections.pop(connection, self) is self:
+            return False
+        self.admission.leave(connection.host)
+        return True
+
+    def _give_up_idle(self, connection: ClientConnection) -> None:
+        self.counters.dropped_idle += 1
+        self._logger.info("Disconnecting %s, which has been silent", connection.address)
+        self.disconnect(connection, f"Nothing was heard for {self.idle_timeout:g} s.")
+
+    def _take_in(self, connection: ClientConnection) -> None:
+        """Greet a client, then handle its messages."""
+        self.counters.accepted += 1
         self.connections[connection] = None
         try:
             result = self._device.on_client_connect(connection)
@@ -354,6 +524,8 @@ class KATCPServer(Outlet):
             task = self._device.katcp_follow(result)
             self._greeting.add(task)
             task.add_done_callback(lambda task: self._greeted(connection, task))
+        else:
+            connection.proceed()  # it may have waited for a decision
 
     def _greeted(self, connection: ClientConnection, task: asyncio.Future[Any]) -> None:
         self._greeting.discard(task)
@@ -368,13 +540,25 @@ class KATCPServer(Outlet):
         self._logger.error("on_client_connect of %s failed", connection.address, exc_info=error)
         text = f"Device error initialising connection {type(error).__name__}: {error}"
         connection.inform(self._device.create_log_inform("error", text, "root"))
-        self.connections.pop(connection, None)
+        self._forget(connection)
         connection.stop_handling()
         connection.close()
 
+    def left_out(self, connection: ClientConnection, count: int) -> None:
+        """Tell a client of how many bad lines it has not been told."""
+        text = f"Further bad lines within a second: {count}."
+        connection.inform(self._device.create_log_inform("error", text, "root"))
+        self._logger.info("%s further bad lines from %s", count, connection.address)
+
     def disconnected(self, connection: ClientConnection, reason: str) -> None:
         """Forget a client whose connection is gone."""
-        if self.connections.pop(connection, self) is self:
+        self.counters.spared += connection.spared
+        if reason.startswith(TOO_SLOW):
+            self.counters.dropped_slow += 1
+        if connection in self._undecided:
+            self._forget(connection)
+            return
+        if not self._forget(connection):
             return
         if not connection.client_disconnect_called:
             connection.on_client_disconnect_was_called()
@@ -437,8 +621,37 @@ class KATCPServer(Outlet):
         if not await connection.until_lost(self.DISCONNECT_TIMEOUT):
             connection.transport.abort()
             await connection.until_lost(self.DISCONNECT_TIMEOUT)
-        self.connections.pop(connection, None)
+        self._forget(connection)
         self._device.client_gone(connection)
+
+    # -- numbers ------------------------------------------------------------------------
+
+    def _make_statistics(self) -> Statistics:
+        counters = self.counters
+        return Statistics(
+            {
+                "clients": lambda: len(self.connections),
+                "clients_accepted": lambda: counters.accepted,
+                "clients_refused_address": lambda: counters.refused_address,
+                "clients_refused_number": lambda: counters.refused_number,
+                "clients_refused_access": lambda: counters.refused_access,
+                "clients_dropped_slow": lambda: counters.dropped_slow,
+                "clients_dropped_idle": lambda: counters.dropped_idle,
+                "bad_lines": lambda: counters.bad_lines,
+                "requests_under_way": lambda: sum(c.under_way for c in self._snapshot()),
+                "requests_refused_access": lambda: counters.refused_requests,
+                "requests_held_back": lambda: 0 if self.load is None else self.load.holds,
+                "handler_errors": lambda: counters.handler_errors,
+                "subscriptions_refused": lambda: counters.refused_subscriptions,
+                "readings_spared": lambda: (
+                    counters.spared + sum(c.spared_so_far for c in self._snapshot())
+                ),
+            }
+        )
+
+    def _snapshot(self) -> list[ClientConnection]:
+        """Return the clients; from any thread."""
+        return list(self.connections.copy())
 
     @property
     def start_message(self) -> Callable[[ClientConnection, WireMessage | KatcpSyntaxError], bool]:

@@ -14,6 +14,7 @@ from katcp.server._connection import ClientConnection
 from katcp.server._request import SENT, Sent
 
 if TYPE_CHECKING:
+    from katcp.server._access import Gate
     from katcp.server._listener import Device
 
 #: How long new clients wait to be announced together, so that many at once cost little [s].
@@ -27,9 +28,12 @@ class Outlet:
     _running: threading.Event
     asyncio_loop: asyncio.AbstractEventLoop
     ioloop_thread_id: int | None
+    gate: Gate | None
 
     def __init__(self) -> None:
         self.connections: dict[ClientConnection, None] = {}
+        #: Called with each line that goes to all clients.
+        self.listeners: list[Callable[[bytes], object]] = []
         self._newcomers: list[ClientConnection] = []
 
     # -- threads ------------------------------------------------------------------------
@@ -123,8 +127,13 @@ class Outlet:
         return self.call_from_thread(lambda: self.mass_send_message(msg))
 
     def mass_send(self, line: bytes) -> None:
-        """Send a line to all clients; in the loop."""
-        for connection in self.connections:
+        """Send a line to all clients, as far as they may receive it; in the loop."""
+        for listener in self.listeners:
+            listener(line)
+        clients = self.connections
+        if self.gate is not None:
+            clients = self.gate.audience(clients, _name_of(line))
+        for connection in clients:
             connection.send(line)
 
     def announce(self, connection: ClientConnection) -> None:
@@ -146,9 +155,17 @@ class Outlet:
         offsets = [0]
         for line in lines:
             offsets.append(offsets[-1] + len(line))
-        for connection in self.connections:
+        clients = self.connections
+        if self.gate is not None:
+            clients = self.gate.audience(clients, "client-connected")
+        for connection in clients:
             index = position.get(connection)
             # One that came in the meantime is told of those that came after it.
             text = everything if index is None else everything[offsets[index + 1] :]
             if text:
                 connection.send(text)
+
+
+def _name_of(line: bytes) -> str:
+    """Return the name of the inform that a line is."""
+    return line[1:].split(None, 1)[0].decode("ascii", "replace")

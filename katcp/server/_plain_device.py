@@ -55,7 +55,8 @@ class PlainDevice:
     ) -> bool:
         """Hand a message to the device; tell whether the client's next one has to wait."""
         if isinstance(event, KatcpSyntaxError):
-            connection.inform(self.create_log_inform("error", str(event), "root"))
+            if connection.may_complain():
+                connection.inform(self.create_log_inform("error", str(event), "root"))
             return False
         message = to_message(event)
         try:

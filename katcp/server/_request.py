@@ -240,6 +240,14 @@ class _NoBooks:
         self.deferred = set()
         self.midless = {}
 
+    full = False
+
+    def begin(self, req: ClientRequestConnection) -> None:
+        """Take no note of a request whose handler is under way."""
+
+    def defer(self, req: ClientRequestConnection) -> None:
+        """Take no note of a request that is answered later."""
+
     def finish(self, req: ClientRequestConnection, answer: Callable[[], bool]) -> None:
         """Send the answer to a request that took its time."""
         on_done, req.on_done = req.on_done, None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
+import operator
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from tornado.ioloop import IOLoop
@@ -13,10 +16,14 @@ from tornado.ioloop import IOLoop
 from katcp.handlers import DeviceServerMetaclass
 from katcp.ioloop_manager import ThreadsafeFuture
 from katcp.protocol import ProtocolFlags
+from katcp.server._access import AccessPolicy, Gate
+from katcp.server._admission import Admission, networks_of
 from katcp.server._connection import ClientConnection, ThreadsafeClientConnection
 from katcp.server._dispatch import follow
 from katcp.server._listener import KATCPServer
+from katcp.server._load import MAX_REQUESTS, MAX_REQUESTS_PER_CLIENT, Load
 from katcp.server._services import Services, ServiceTask, Work
+from katcp.server._statistics import Statistics
 from katcp.server._workers import Workers
 
 log = logging.getLogger("katcp.server")
@@ -47,12 +54,22 @@ class RunningServer(metaclass=DeviceServerMetaclass):
         max_arguments: int | None = None,
         max_name: int | None = None,
         lag_warning: float | None = 1.0,
+        ssl_context: ssl.SSLContext | None = None,
+        max_complaints: int = 100,
+        allow: Iterable[Any] | str | None = None,
+        max_clients_per_address: int | None = None,
+        reserved_clients: int = 0,
+        max_requests: int | None = MAX_REQUESTS,
+        max_requests_per_client: int | None = MAX_REQUESTS_PER_CLIENT,
+        keepalive: tuple[int, int, int] | None = (30, 10, 3),
+        idle_timeout: float | None = None,
+        access: AccessPolicy | None = None,
     ) -> None:
         self._logger = logger
         self._tb_limit = tb_limit
         # Messages and clients, which it asks about, are added by `DeviceServerBase`.
         device: Any = self
-        self._server = KATCPServer(device, host, port, tb_limit, logger)
+        self._server = KATCPServer(device, host, port, tb_limit, logger, ssl_context=ssl_context)
         self._server.max_line = max_line
         #: A handler that keeps the loop for longer is warned of [s]; None: never.
         self.lag_warning = lag_warning
@@ -60,7 +77,20 @@ class RunningServer(metaclass=DeviceServerMetaclass):
         self._server.max_name = max_name
         self._server.max_backlog = max_backlog
         self._server.stall_timeout = stall_timeout
-        self._server.max_clients = max_clients
+        self._server.admission = Admission(
+            allow, max_clients, max_clients_per_address, reserved_clients
+        )
+        if max_requests is not None or max_requests_per_client is not None:
+            self._server.load = Load(max_requests, max_requests_per_client, logger)
+        self._server.keepalive = _checked_keepalive(keepalive)
+        if idle_timeout is not None and not idle_timeout > 0:
+            raise ValueError(f"idle_timeout must be positive, not {idle_timeout}.")
+        self._server.idle_timeout = idle_timeout
+        #: What other rooms count that happens rarely.
+        self.katcp_counters = self._server.counters
+        if access is not None:
+            self._server.gate = Gate(access, self.katcp_follow, self.katcp_counters, logger)
+        self._server.max_complaints = max_complaints
         self._server.coalesce = coalesce
         self._concurrency_options = {"thread_safe": True, "handler_thread": True}
         self._handler_threads = handler_threads
@@ -72,6 +102,18 @@ class RunningServer(metaclass=DeviceServerMetaclass):
         self._services = Services(
             lambda task, error: self.on_service_task_error(task, error), logger
         )
+
+    def katcp_use_tls(self, ssl_context: ssl.SSLContext | None) -> None:
+        """Do what the argument `ssl_context` does, for devices that do not have it; before `start`.
+
+        Raises
+        ------
+        TypeError
+            If it is no `ssl.SSLContext`.
+        ValueError
+            If it is for clients.
+        """
+        self._server.use_tls(ssl_context)
 
     @property
     def katcp_major(self) -> int:
@@ -86,6 +128,51 @@ class RunningServer(metaclass=DeviceServerMetaclass):
     @tb_limit.setter
     def tb_limit(self, limit: int) -> None:
         self._tb_limit = limit
+
+    # Programs for katcp-python may have an attribute of that name, so it can be replaced.
+    @functools.cached_property
+    def statistics(self) -> Statistics:
+        """How many clients there are, what was refused, and so on; to be read only."""
+        return self._server.statistics
+
+    def katcp_allow(self, allow: Iterable[Any] | str) -> None:
+        """Do what the argument `allow` does, for devices that do not have it; before `start`.
+
+        Raises
+        ------
+        ValueError
+        """
+        self._server.admission.networks = networks_of(allow)
+
+    def katcp_default_places(
+        self,
+        max_clients: int | None = None,
+        reserved_clients: int = 0,
+        max_clients_per_address: int | None = None,
+    ) -> None:
+        """Set those of these limits that have not been set."""
+        admission = self._server.admission
+        if admission.max_clients is None and max_clients is not None:
+            admission.max_clients = max_clients
+            admission.reserved_clients = admission.reserved_clients or reserved_clients
+        if admission.max_clients_per_address is None:
+            admission.max_clients_per_address = max_clients_per_address
+
+    @property
+    def katcp_is_exposed(self) -> bool:
+        """Whether other computers can reach the server; once it is started."""
+        return self._server.is_exposed
+
+    @property
+    def katcp_is_guarded(self) -> bool:
+        """Whether not everybody who can reach the server may do everything."""
+        server = self._server
+        context = server.ssl_context
+        return (
+            server.admission.networks is not None
+            or server.gate is not None
+            or (context is not None and context.verify_mode == ssl.CERT_REQUIRED)
+        )
 
     # -- life ---------------------------------------------------------------------------
 
@@ -262,6 +349,10 @@ class RunningServer(metaclass=DeviceServerMetaclass):
     def loop_started(self, loop: asyncio.AbstractEventLoop) -> None:
         """Take note of the loop, in it (called by the socket side)."""
         self.asyncio_loop = loop
+        if self.katcp_is_exposed and not self.katcp_is_guarded:
+            self._logger.info(
+                "Everybody who can reach port %d may do everything", self.bind_address[1]
+            )
         self._services.begin(loop)
 
     def loop_stopping(self) -> None:
@@ -298,6 +389,27 @@ class RunningServer(metaclass=DeviceServerMetaclass):
     def katcp_follow(self, pending: Any) -> asyncio.Future[Any]:
         """Return a future of the loop for whatever a handler returned that is not ready."""
         return follow(self.asyncio_loop, pending)
+
+
+def _checked_keepalive(keepalive: Any) -> tuple[int, int, int] | None:
+    """Return the parameters of TCP's probes, if they can be such.
+
+    Raises
+    ------
+    ValueError
+    """
+    if keepalive is None:
+        return None
+    try:
+        idle, interval, count = map(operator.index, keepalive)
+    except (TypeError, ValueError):
+        idle = interval = count = 0
+    if min(idle, interval, count) < 1:
+        raise ValueError(
+            f"keepalive must be (idle, interval, count), three positive whole numbers, "
+            f"not {keepalive!r}."
+        )
+    return idle, interval, count
 
 
 def _is_in_loop() -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from katcp.sensors import Sensor, SensorSet
@@ -13,6 +16,8 @@ class _Owner(Protocol):
     def add_sensor(self, sensor: Sensor, /) -> object: ...
 
     def remove_sensor(self, sensor: Sensor | str, /) -> object: ...
+
+    def holding_announcements(self) -> AbstractContextManager[None]: ...
 
 
 class DeviceSensors(SensorSet):
@@ -50,6 +55,12 @@ class DeviceSensors(SensorSet):
         sensor = self._by_name[name]
         self._device.remove_sensor(sensor)
         return sensor
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[None]:
+        """Group changes; those of a batch that goes over several turns are announced together."""
+        with self._device.holding_announcements(), super().batch():
+            yield
 
     def changed(self, removed: Sensor | None, added: Sensor | None) -> None:
         """Tell those who want to know (called by the device)."""

@@ -6,6 +6,8 @@ import errno
 import socket
 import sys
 
+from katcp.transport._listening import ListeningSocket
+
 #: How often a free port is looked for that is free in all families.
 _TRIES = 10
 
@@ -42,7 +44,7 @@ def _bind_all(host: str, port: int, backlog: int) -> list[socket.socket]:
     try:
         for family, kind, protocol, _, address in dict.fromkeys(found):
             try:
-                sock = socket.socket(family, kind, protocol)
+                sock: socket.socket = ListeningSocket(family, kind, protocol)
             except OSError:
                 continue  # the system knows the name of this family, but does not have it
             sockets.append(sock)

@@ -13,7 +13,10 @@ is written first takes along all that waits, so the order of lines is that of th
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from katcp.transport._turns import Turns
 
 #: Size of the read buffer [bytes]. It bounds how many lines one turn of the loop can bring.
 READ_SIZE = 64 * 1024
@@ -31,32 +34,32 @@ class Flushable(Protocol):
 
 
 class Chunk:
-    """Lines that go to several connections, and are joined once for all of them.
+    """Items that go to several connections, and are written once for all of them.
 
     It may grow while it is the last that each of its connections has waiting; whoever has to put
     something behind it, or to write it, closes it.
 
     Parameters
     ----------
-    head : bytes
-        What each line begins with.
-    tail : bytes
-        The rest of the first line, with its LF.
+    item : object
+        The first of `items`, to which more may be appended while it is `open`.
+    write : callable
+        Makes lines of the items, each ended by LF: many at once take less time than one by one.
     """
 
-    __slots__ = ("_data", "_head", "open", "tails")
+    __slots__ = ("_data", "_write", "items", "open")
 
-    def __init__(self, head: bytes, tail: bytes) -> None:
+    def __init__(self, item: Any, write: Callable[[list[Any]], bytes]) -> None:
         self.open = True
-        self.tails = [tail]
-        self._head = head
+        self.items = [item]
+        self._write = write
         self._data = b""
 
     def close(self) -> bytes:
         """Let it grow no more, and return the lines."""
         if self.open:
             self.open = False
-            self._data = self._head + self._head.join(self.tails)
+            self._data = self._write(self.items)
         return self._data
 
 
@@ -68,11 +71,17 @@ class Pump:
     loop : asyncio.AbstractEventLoop
     coalesce : float
         How long a sensor update may wait for company [s]; 0: only to the end of the turn.
+
+    Attributes
+    ----------
+    turns : Turns
+        Of those connections that have sent bad lines lately.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, coalesce: float = 0.0) -> None:
         self.loop = loop
         self.coalesce = coalesce
+        self.turns = Turns(loop)
         # A buffer for each connection would cost 64 kB for each idle one. On a selector loop the
         # bytes are taken out of it before any other connection is read; a proactor loop reads
         # into the buffers of all connections at once.

@@ -27,10 +27,17 @@ _IDLE, _SHARED, _LATER, _SOON = range(4)
 OVERRUN_FACTOR = 4
 
 #: So much is read at once at first, and after bad lines [bytes]; twice as much each time that all
-#: of it was there, up to `READ_SIZE`. A bad line takes five times as long as a good one: 64 kB of
-#: them would keep the loop for 100 ms, and their error texts would take 10 MB.
-_SOME = READ_SIZE // 4
+#: of it was there, up to `READ_SIZE`. A bad line takes several times as long as a good one: 64 kB
+#: of them would keep the loop for 60 ms.
 _LITTLE = READ_SIZE // 32
+#: A connection is wary of its input until so many pieces in a row were free of bad lines.
+_WARY = 16
+
+# Why a connection does not read: its owner wants nothing, or it waits for its turn. Both may be.
+_HELD, _TURN = 1, 2
+
+#: What the reason begins with for which a peer is dropped that does not take what it is sent.
+TOO_SLOW = "Client too slow"
 
 #: Above this many unsent bytes the writer counts as blocked [bytes].
 HIGH_WATER = 256 * 1024
@@ -64,11 +71,14 @@ class LineConnection(asyncio.BufferedProtocol):
         "_buffer",
         "_end",
         "_held",
+        "_kept",
         "_lines",
+        "_pauses",
         "_room",
         "_schedule",
         "_shared",
         "_stall_timer",
+        "_wary",
         "_written",
         "closed",
         "max_backlog",
@@ -96,7 +106,10 @@ class LineConnection(asyncio.BufferedProtocol):
         self.closed = True
         self.write_blocked = False
         self._buffer: memoryview | None = None
-        self._room = _SOME
+        self._room = _LITTLE
+        self._wary = 0  # so many pieces more
+        self._kept = b""  # a piece of input that waits for its turn
+        self._pauses = 0
         self._lines: list[bytes] = []
         self._schedule = _IDLE
         self._shared: Chunk | None = None
@@ -124,6 +137,10 @@ class LineConnection(asyncio.BufferedProtocol):
     def overrun(self) -> None:
         """Give the connection up: a line has grown to several times the limit."""
         self.abort("Line too long")
+
+    def keep_alive(self, sock: socket.socket) -> None:
+        """Have the system notice a peer that vanished without a word."""
+        keep_alive(sock)
 
     def subject_of(self, line: bytes) -> bytes | None:
         """Return what a line tells the present state of; None if it tells something else.
@@ -205,14 +222,16 @@ class LineConnection(asyncio.BufferedProtocol):
         lines.clear()
         if self.closed:
             return
+        # What is written cannot be taken back, so a share of the backlog is left to what is held.
         if (self.write_blocked and self._is_behind()) or (
-            len(data) > self.max_backlog * _BEHIND and len(data) + self._queued > self.max_backlog
+            len(data) > self.max_backlog * _BEHIND
+            and len(data) + self._queued > self.max_backlog * (1 - _BEHIND)
         ):
             self._hold(data)
         else:
             self._write(data)
         if self.write_blocked and self.unsent > self.max_backlog:
-            self.abort(f"Client too slow: more than {self.max_backlog} bytes wait to be sent")
+            self.abort(f"{TOO_SLOW}: more than {self.max_backlog} bytes wait to be sent")
 
     def _write(self, data: bytes) -> None:
         self._written += len(data)
@@ -278,19 +297,49 @@ class LineConnection(asyncio.BufferedProtocol):
 
     def pause_reading(self) -> None:
         """Take nothing from the peer for now; TCP makes it wait."""
-        if not self.closed:
-            self.transport.pause_reading()
+        self._pause(_HELD)
 
     def resume_reading(self) -> None:
         """Take input again."""
+        self._resume(_HELD)
+
+    def _pause(self, why: int) -> None:
         if not self.closed:
-            self.transport.resume_reading()
+            if not self._pauses:
+                self.transport.pause_reading()
+            self._pauses |= why
+
+    def _resume(self, why: int) -> None:
+        if not self.closed and self._pauses:
+            self._pauses &= ~why
+            if not self._pauses:
+                self.transport.resume_reading()
+
+    def was_heard(self) -> bool:
+        """Tell whether anything has come from the peer since this was last asked."""
+        # The buffer is set whenever something is read, and of no use until the next time.
+        heard, self._buffer = self._buffer is not None, None
+        return heard
+
+    @property
+    def spared_so_far(self) -> int:
+        """`spared`, and what is held back now."""
+        return self.spared + (0 if self._held is None else self._held.replaced)
 
     @property
     def peer(self) -> str:
         """Address of the other end: ``host:port``, IPv6 hosts in brackets."""
         name = self.transport and self.transport.get_extra_info("peername")
         return format_address(name)
+
+    @property
+    def peer_certificate(self) -> dict[str, Any] | None:
+        """What the certificate of the other end says, as `ssl.SSLSocket.getpeercert` has it.
+
+        It has been verified. None: the other end has shown none, or this is not TLS.
+        """
+        found: dict[str, Any] | None = self.transport and self.transport.get_extra_info("peercert")
+        return found
 
     # -- called by the loop -------------------------------------------------------------
 
@@ -301,7 +350,7 @@ class LineConnection(asyncio.BufferedProtocol):
         self.transport.set_write_buffer_limits(high=min(HIGH_WATER, self.max_backlog // 2))
         sock = transport.get_extra_info("socket")
         if sock is not None:
-            keep_alive(sock)
+            self.keep_alive(sock)
         self._schedule = _SOON  # what `opened` sends is written right below
         self.opened()
         self.flush()
@@ -316,10 +365,20 @@ class LineConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read (called by the loop)."""
-        events = self.parser.feed(bytes(self._buffer[:nbytes]))  # type: ignore[index]
+        data = bytes(self._buffer[:nbytes])  # type: ignore[index]
+        if self._wary and not self.pump.turns.claim():
+            if not self._kept:
+                self._pause(_TURN)
+                self.pump.turns.wait(self)
+            self._kept += data
+            return
+        events = self.parser.feed(data)
         if self.parser.troubled:
             self.parser.troubled = False
             self._room = _LITTLE
+            self._wary = _WARY
+        elif self._wary:
+            self._wary -= 1
         elif nbytes == self._room < READ_SIZE:
             self._room *= 2
         # Whatever is sent from here on is written below, so no flush need be scheduled.
@@ -332,8 +391,23 @@ class LineConnection(asyncio.BufferedProtocol):
             self.overrun()
         self.flush()
 
+    def take_turn(self) -> bool:
+        """Take what was read and had to wait (called by the pump); tell whether it was taken."""
+        kept, self._kept = self._kept, b""
+        if self.closed or not kept:
+            return False
+        self._buffer = memoryview(kept)
+        try:
+            self.buffer_updated(len(kept))
+        finally:
+            self._resume(_TURN)
+        return True
+
     def eof_received(self) -> bool:
         """Close when the peer does, even half (called by the loop)."""
+        if self._kept:  # as where the end comes with the last of the input
+            self._wary = 0
+            self.take_turn()
         self._limit_ending()
         return False
 
@@ -375,10 +449,11 @@ class LineConnection(asyncio.BufferedProtocol):
             return
         # What the system holds may be megabytes, of which a slow peer takes some all the time.
         held = queued_bytes(self.transport.get_extra_info("socket"))
-        taken = self._written - self._queued - held
+        written = self.transport.get_extra_info("bytes_written")  # if it is more than it was given
+        taken = (self._written if written is None else written) - self._queued - held
         if taken == taken_before:
             self.closed = False  # it may be closing, which `abort` would take for closed
-            self.abort(f"Client too slow: took nothing for {self.stall_timeout:g} s")
+            self.abort(f"{TOO_SLOW}: took nothing for {self.stall_timeout:g} s")
             return
         self._stall_timer = self.pump.loop.call_later(self.stall_timeout, self._watch_stall, taken)
 

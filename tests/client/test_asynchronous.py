@@ -145,6 +145,20 @@ async def test_heartbeat_drops_a_device_that_hangs(caplog: pytest.LogCaptureFixt
         assert client.running()
 
 
+async def test_heartbeat_waits_for_a_request_that_takes_its_time() -> None:
+    # A device that answers one request after the other has no time for the watchdog meanwhile.
+    async with (
+        Device(greeting=V50) as device,
+        connected(device, AsyncClient, heartbeat=0.02) as client,
+    ):
+        device.answers["watchdog"] = device.answers["slow"] = lambda session, message: None
+        pending = client.future_request(request("slow"), timeout=0.5)
+        reply, _ = await pending
+        assert b"timed out" in reply.arguments[1]
+        assert device.count == 1
+        await until(lambda: device.count == 2)  # it did not answer anything else either
+
+
 async def test_it_belongs_to_its_own_loop() -> None:
     async with Device(greeting=V50) as device, connected(device, AsyncClient) as client:
         await ready(client)

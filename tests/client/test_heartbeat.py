@@ -1,4 +1,5 @@
 import asyncio
+import math
 
 import pytest
 
@@ -19,7 +20,10 @@ class Device:
             interval,
             lambda: self.asked.append(loop.time() - begun),
             self.given_up.append,
+            lambda since: self.busy_since < since,
         )
+        #: When the oldest request was made that the device has not answered.
+        self.busy_since = math.inf
 
 
 @pytest.mark.virtual_time
@@ -56,3 +60,16 @@ async def test_a_device_that_answers_is_asked_again_and_again() -> None:
     await asyncio.sleep(100)
     assert len(device.asked) == 10
     assert device.given_up == []
+
+
+@pytest.mark.virtual_time
+async def test_a_device_that_has_other_things_to_answer_first_is_given_time() -> None:
+    device = Device(10)
+    device.busy_since = asyncio.get_running_loop().time()
+    await asyncio.sleep(95)
+    assert device.asked == [20]
+    assert device.given_up == []
+    # What has been asked since is no reason to wait: that it is not answered is no wonder.
+    device.busy_since += 94
+    await asyncio.sleep(10)
+    assert device.given_up == ["nothing heard from the device for 20 s"]

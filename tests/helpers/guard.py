@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import gc
 import os
@@ -13,6 +14,8 @@ from typing import Any
 
 import psutil
 
+from tests.helpers import figures
+
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -21,6 +24,16 @@ def open_files() -> int:
     if sys.platform == "linux":
         return len(os.listdir("/proc/self/fd"))
     return int(psutil.Process().num_fds())
+
+
+def file_names() -> list[str]:
+    """Return what the open file descriptors of this process are, where the system tells."""
+    names = []
+    if sys.platform == "linux":
+        for number in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):  # that of the list itself is closed
+                names.append(os.readlink(f"/proc/self/fd/{number}"))
+    return sorted(names)
 
 
 def memory() -> int:
@@ -70,7 +83,7 @@ class Guard:
     """
 
     def __init__(self) -> None:
-        self.before = Holdings()
+        self.before = self.after = Holdings()
         self._unraisable: list[str] = []
         self._hook, sys.unraisablehook = sys.unraisablehook, self._note
 
@@ -105,10 +118,13 @@ class Guard:
                 break
             await asyncio.sleep(0.05)
         sys.unraisablehook = self._hook
+        if memory is not None:
+            grown = self.after.memory - self.before.memory
+            figures.note("memory grew by", max(0, grown / 1024), "kB")
         assert not problems, (problems[:10], self.before)
 
     def _problems(self, memory: int | None, objects: int | None, files: int) -> list[str]:
-        now = Holdings()
+        now = self.after = Holdings()
         before = self.before
         problems = [f"nobody took {text}" for text in self._unraisable]
         if now.files > before.files + files:

@@ -9,6 +9,9 @@ import pytest
 
 SHARE = float(os.environ.get("KATCP_SOAK_SHARE", "1"))
 
+#: The parameters by which `sizes` tells tests how large they are.
+NAMES: set[str] = set()
+
 #: For what takes as long whatever its size: left out where sizes are a small share.
 WHOLE = (
     pytest.mark.soak,
@@ -29,6 +32,7 @@ def size(name: str, full: int) -> int:
 
 def sizes(name: str, small: int, full: int) -> Any:
     """Parametrize a test by a size: small in the ordinary suite, and full, marked ``soak``."""
+    NAMES.add(name)
     return pytest.mark.parametrize(
         name,
         [

@@ -18,6 +18,9 @@ from typing import Any
 import psutil
 
 from katcp.server import AsyncDeviceServer, Sensor
+from tests.helpers import figures
+
+MB = 1 << 20
 
 #: As long as `re` would need years for a hostile expression.
 LONG_NAME = "a" * 64 + "-end"
@@ -137,6 +140,7 @@ def highest_memory(process: Process) -> Iterator[list[int]]:
         done.set()
         thread.join()
         result += [max(seen), seen[0]]
+        figures.note("memory rose by", (max(seen) - seen[0]) / MB, "MB")
 
 
 async def main() -> None:

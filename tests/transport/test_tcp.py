@@ -172,6 +172,59 @@ async def test_reading_can_be_paused() -> None:
         await until(have(connection, b"?a"))
 
 
+async def test_who_has_sent_bad_lines_waits_for_its_turn() -> None:
+    async with pair() as (connection, peer):
+        peer.send(b"bad\n")
+        await until(have(connection, "KatcpSyntaxError"))
+        turns = connection.pump.turns
+        await asyncio.sleep(0)
+        turns._loop = FrozenLoop()  # type: ignore[assignment]  # the turn does not end
+        assert turns.claim()
+        connection.buffer_updated(read_into(connection, b"?a\n"))
+        peer.send(b"?b\n")
+        await asyncio.sleep(0.02)
+        assert connection.events == ["opened", "KatcpSyntaxError"]
+        # Its owner wants nothing of it either; only when both agree, it goes on.
+        connection.pause_reading()
+        turns._next()
+        assert connection.events[2:] == [b"?a"]
+        await asyncio.sleep(0.02)
+        assert connection.events[2:] == [b"?a"]
+        connection.resume_reading()
+        await until(lambda: turns._waiting)
+        turns._next()
+        assert connection.events[2:] == [b"?a", b"?b"]
+
+
+async def test_what_waits_for_its_turn_is_taken_when_the_peer_closes() -> None:
+    async with pair() as (connection, peer):
+        peer.send(b"bad\n")
+        await until(have(connection, "KatcpSyntaxError"))
+        assert connection.pump.turns.claim()
+        for piece in (b"?a\n?", b"b\n"):  # a second comes only from what does not pause at once
+            connection.buffer_updated(read_into(connection, piece))
+        assert connection.events == ["opened", "KatcpSyntaxError"]
+        connection.eof_received()
+        assert connection.events[2:] == [b"?a", b"?b"]
+        for _ in range(3):  # its turn comes, and there is nothing left
+            await asyncio.sleep(0)
+        peer.send(b"?c\n")
+        await until(have(connection, "KatcpSyntaxError", b"?a", b"?b", b"?c"))
+
+
+class FrozenLoop:
+    """Takes callbacks, and does not call them."""
+
+    def call_soon(self, callback: Any) -> None:
+        pass
+
+
+def read_into(connection: LineConnection, data: bytes) -> int:
+    """Put data where the loop would have read it into."""
+    connection.get_buffer(-1)[: len(data)] = data
+    return len(data)
+
+
 async def test_close_writes_what_waits() -> None:
     async with pair() as (connection, peer):
         connection.send(b"#last\n")

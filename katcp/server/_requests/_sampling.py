@@ -120,10 +120,21 @@ class SamplingRequests(DeviceProtocol):
         reply = req.make_reply("ok", arguments[0], plan.name, *plan.params)
         if self._sampling is None:
             raise FailReply("Nothing can be sampled before the server is started.")
+        if self.max_subscriptions is not None and plan.name != b"none":
+            self._bound_subscriptions(connection, sensors, self.max_subscriptions)
         if len(sensors) > CHUNK:
             return self._set_in_pieces(connection, sensors, plan, reply)
         self._sampling.set(connection, sensors, plan)
         return reply
+
+    def _bound_subscriptions(self, connection: Any, sensors: Sequence[Sensor], most: int) -> None:
+        assert self._sampling is not None
+        number = self._sampling.count_with(connection, sensors)
+        if number > most:
+            self.katcp_counters.refused_subscriptions += 1
+            raise FailReply(
+                f"Too many subscriptions: a client may have {most}, and this would be {number}."
+            )
 
     async def _set_in_pieces(
         self, connection: Any, sensors: Sequence[Sensor], plan: Plan, reply: Message

@@ -25,6 +25,7 @@ class DeviceProtocol(DeviceServerBase):
     _help_tails: dict[str, tuple[Any, bytes]]
     _restart_queue: Any
     period_floor: float
+    max_subscriptions: int | None
 
     @property
     def _client_conns(self) -> AbstractSet[ClientConnection]:
