@@ -8,6 +8,7 @@ it has no real sockets.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 import time
@@ -18,6 +19,9 @@ import async_solipsism
 import pytest
 from tornado.ioloop import IOLoop
 from tornado.platform.asyncio import BaseAsyncIOLoop
+
+from tests.helpers import figures
+from tests.helpers.guard import file_names, open_files
 
 
 class _VirtualLoop(async_solipsism.EventLoop):  # type: ignore[misc]  # has no annotations
@@ -37,14 +41,45 @@ def _new_loop(virtual: bool) -> IOLoop:
     return loop
 
 
+#: How long what a test has ended may take to be gone [s].
+_GRACE = 5.0
+
+
 @pytest.fixture(autouse=True)
-def io_loop(request: pytest.FixtureRequest) -> Iterator[IOLoop]:
+def nothing_stays() -> Iterator[None]:
+    """Fail if there are more files, sockets or threads after the test than before.
+
+    Exceptions that nobody could take are pytest's to report; tasks are looked at in `io_loop`.
+    Memory is not: one test's worth is noise. See `tests.helpers.guard.Guard` for those that look.
+    """
+    files = open_files()
+    threads = set(threading.enumerate())
+    yield
+    extra = _extra_threads(threads)
+    if not extra and open_files() <= files:  # as good as always; all of this takes 0.1 ms
+        return
+    deadline = time.monotonic() + _GRACE
+    while (extra or open_files() > files) and time.monotonic() < deadline:
+        time.sleep(0.01)
+        extra = _extra_threads(threads)
+        if not extra and open_files() > files:
+            gc.collect()  # transports and loops are in cycles
+    assert not extra, f"the test left threads running: {extra}"
+    now = open_files()
+    assert now <= files, f"the test left {now - files} files open, of {file_names()}"
+
+
+def _extra_threads(before: set[threading.Thread]) -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t not in before and not _idle_worker(t)]
+
+
+@pytest.fixture(autouse=True)
+def io_loop(request: pytest.FixtureRequest, nothing_stays: None) -> Iterator[IOLoop]:
     """The loop of the test; it must be empty when the test ends."""
     loop = _new_loop(request.node.get_closest_marker("virtual_time") is not None)
     asyncio_loop: asyncio.AbstractEventLoop = loop.asyncio_loop  # type: ignore[attr-defined]
     complaints: list[dict[str, Any]] = []
     asyncio_loop.set_exception_handler(lambda _, context: complaints.append(context))
-    threads = set(threading.enumerate())
     yield loop
     # What has just been cancelled or closed needs a few turns to end.
     for _ in range(5):
@@ -59,13 +94,12 @@ def io_loop(request: pytest.FixtureRequest) -> Iterator[IOLoop]:
     loop.close()
     assert not left, f"the test left tasks running: {left}"
     assert not complaints, f"the loop met errors that nobody took: {complaints}"
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        extra = [t for t in threading.enumerate() if t not in threads and not _idle_worker(t)]
-        if not extra:
-            break
-        time.sleep(0.01)
-    assert not extra, f"the test left threads running: {extra}"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what the tests of promises reach, if it is asked for."""
+    if figures.path() is not None:
+        config.pluginmanager.register(figures)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -15,6 +15,7 @@ from katcp.protocol import MessageParser, StreamParser
 from katcp.server import DeviceServerBase
 from tests.fuzz import _ends, corpus
 from tests.fuzz.targets import TARGETS, Case
+from tests.helpers import figures
 
 #: So many cases of each target are made of its seeds by changing some bytes.
 CASES = 150
@@ -47,6 +48,7 @@ def test_b1_seeds_hold_the_invariant(target: str, case: Case) -> None:
 def test_b1_mutated_seeds_hold_the_invariant(target: str, case: Case) -> None:
     source = random.Random(f"{target} 1")
     seeds = TARGETS[target].seeds()
+    figures.note("cases", CASES)
     for _ in range(CASES):
         case(mutated(source, source.choice(seeds), source.choice(seeds)))
 

@@ -21,6 +21,7 @@ import pytest
 from katcp.client import AsyncClient, Message
 from katcp.protocol import DEFAULT_MAX_ARGUMENTS, DEFAULT_MAX_NAME, StreamParser, escape
 from katcp.server import AsyncDeviceServer, Sensor
+from tests.helpers import figures
 from tests.helpers.inspecting import inspecting
 from tests.helpers.scripted import V51, Device
 from tests.helpers.serving import serving, talking, until
@@ -198,13 +199,16 @@ HOSTILE = [
 
 
 @pytest.mark.slow
-@sizes("connections", 150, 10_000)
-async def test_b3_hostile_lines_over_many_connections(victim: Process, connections: int) -> None:
+@sizes("hostile_connections", 150, 10_000)
+async def test_b3_hostile_lines_over_many_connections(
+    victim: Process, hostile_connections: int
+) -> None:
     source = random.Random(3)
     async with talking(victim) as other:  # type: ignore[arg-type]
         await asyncio.sleep(0.05)
+        answers = figures.Times()
         with highest_memory(victim) as memory:
-            for start in range(0, connections, 25):
+            for start in range(0, hostile_connections, 25):
 
                 async def one(number: int) -> None:
                     client = await WireClient.connect(victim.bind_address, greeting=0)
@@ -219,7 +223,10 @@ async def test_b3_hostile_lines_over_many_connections(victim: Process, connectio
                     client.writer.transport.abort()
 
                 await asyncio.gather(*[one(start + i) for i in range(25)], return_exceptions=True)
-                assert (await other.ask(b"?watchdog[9]"))[-1] == b"!watchdog[9] ok"
+                with answers:
+                    assert (await other.ask(b"?watchdog[9]"))[-1] == b"!watchdog[9] ok"
+            answers.note("another's answers meanwhile")
+            figures.note("hostile lines", 100 * hostile_connections)
             await until(lambda: victim.sockets == 1)
     assert memory[0] - memory[1] < 80 * MB
 
@@ -283,6 +290,7 @@ def test_b6_random_expressions_are_refused_or_quick(expressions: int) -> None:
         check=True,
     )
     counts = json.loads(done.stdout)
+    figures.note("refused", counts["refused"])
     assert counts["refused"] + counts["looked"] == expressions
     assert min(counts.values()) > expressions / 20, "both happen"
 

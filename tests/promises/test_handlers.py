@@ -119,10 +119,10 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture
 
 
 @pytest.mark.slow
-@sizes("count", 1_000, 10_000)
+@sizes("failures", 1_000, 10_000)
 @pytest.mark.parametrize("place", [Raising, RaisingInThreads])
 async def test_f9_each_request_has_one_failure_whatever_its_handler_raises(
-    place: Any, count: int, quiet: Any
+    place: Any, failures: int, quiet: Any
 ) -> None:
     names = [b"raise", b"raise-later", b"raise-elsewhere", b"raise-beside"]
     kinds = len(KINDS) + len(EXITS)
@@ -131,11 +131,11 @@ async def test_f9_each_request_has_one_failure_whatever_its_handler_raises(
         talking(server) as client,
         talking(server) as other,
     ):
-        asked = [(names[i % 4], i + 1) for i in range(count)]
+        asked = [(names[i % 4], i + 1) for i in range(failures)]
         lines = [b"?%b[%d] %d" % (name, i, i % kinds) for name, i in asked]
         sending = asyncio.ensure_future(client.send(*lines, b"?watchdog[999999]"))
         answered = {}
-        while len(answered) < count + 1:
+        while len(answered) < failures + 1:
             (reply,) = [line for line in await client.until_reply() if line[:1] == b"!"]
             head, status = reply.split(b" ")[:2]
             assert head not in answered, "a second reply"

@@ -13,6 +13,7 @@ import pytest
 
 from katcp.inspecting_client import InspectingClientAsync
 from katcp.server import AsyncDeviceServer, Sensor
+from tests.helpers import figures
 from tests.helpers.badnet import BadNet, Way
 from tests.helpers.inspecting import LETTERS, Told
 from tests.helpers.serving import serving, talking, until
@@ -193,6 +194,9 @@ async def test_f5_cut_between_any_two_bytes(direction: str, ending: str, cuts: i
                 # N3: nothing that was answered had not been accepted, each at most once.
                 assert lost > 0
                 assert 1 <= server.accepted <= answered + lost + 1
+                figures.note("cuts", net.cuts)
+                figures.note("requests answered", answered)
+                figures.note("requests told that the connection is lost", lost)
         assert {LETTERS[state] for state in told.states} <= set("DCMNS")
 
 
@@ -246,17 +250,20 @@ async def test_f6_pieces_mean_what_the_whole_means(end: bytes, piece: int) -> No
         assert b"!add[2] ok 7" in heard[0]
 
 
-@sizes("tricklers", 100, 1000)
-async def test_f6_who_sends_byte_by_byte_keeps_nobody(tricklers: int) -> None:
+@sizes("slow_senders", 100, 1000)
+async def test_f6_who_sends_byte_by_byte_keeps_nobody(slow_senders: int) -> None:
     async with serving(Plain("127.0.0.1", 0)) as server:
-        clients = [await WireClient.connect(server.bind_address) for _ in range(tricklers)]
+        clients = [await WireClient.connect(server.bind_address) for _ in range(slow_senders)]
         try:
             async with talking(server) as other:
+                answers = figures.Times()
                 for byte in b"?add[12] 20 22\n":
                     for client in clients:
                         client.writer.write(bytes([byte]))
                     # Others have their answers between any two bytes of those.
-                    assert await other.ask(b"?watchdog[9]") == [b"!watchdog[9] ok"]
+                    with answers:
+                        assert await other.ask(b"?watchdog[9]") == [b"!watchdog[9] ok"]
+                answers.note("others' answers meanwhile")
             for client in clients:
                 assert await client.line() == b"!add[12] ok 42"
         finally:

@@ -86,14 +86,14 @@ class Liar(Device):
             session.say(b"?echo[%b] %b" % (message.mid, wrong))
 
 
-@sizes("lies", 1000, 100_000)
-async def test_f15_no_request_gets_what_another_was_to_get(lies: int) -> None:
-    async with Liar(lies) as device:
+@sizes("requests_among_lies", 1000, 100_000)
+async def test_f15_no_request_gets_what_another_was_to_get(requests_among_lies: int) -> None:
+    async with Liar(requests_among_lies) as device:
         client = AsyncClient(device.host, device.port)
         client.set_ioloop()
         client.start()
         await client.until_protocol(timeout=10)
-        for start in range(0, lies, 100):
+        for start in range(0, requests_among_lies, 100):
             words = [b"%d" % i for i in range(start, start + 99)] + [b"end"]
             futures = [client.future_request(Message.request("echo", word)) for word in words]
             for word, (reply, informs) in zip(words, await asyncio.gather(*futures), strict=True):

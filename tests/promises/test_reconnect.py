@@ -15,6 +15,7 @@ import pytest
 
 from katcp.client import AsyncClient
 from katcp.inspecting_client import InspectingClientAsync
+from tests.helpers import figures
 from tests.helpers.guard import Guard
 from tests.helpers.inspecting import Told
 from tests.helpers.plant import plant
@@ -115,7 +116,7 @@ async def test_f13_killed_at_any_moment(kills: int) -> None:
 
 
 @sizes("inspecting_clients", 40, 1000)
-@pytest.mark.parametrize("outage", [0.0, pytest.param(10.0, marks=WHOLE)])
+@pytest.mark.parametrize("outage", [0.0, pytest.param(15.0, marks=WHOLE)])
 async def test_f2_all_come_back_after_a_restart(inspecting_clients: int, outage: float) -> None:
     guard = Guard()
     with plant(20) as factory:
@@ -131,11 +132,14 @@ async def test_f2_all_come_back_after_a_restart(inspecting_clients: int, outage:
         await asyncio.gather(*(client.until_not_synced(timeout=30) for client in clients))
         await asyncio.sleep(outage)
         factory.start()
-        await asyncio.gather(*(client.until_synced(timeout=60) for client in clients))
+        with (taken := figures.Times()):
+            await asyncio.gather(*(client.until_synced(timeout=60) for client in clients))
+        figures.note("all in step again after", taken.seconds[0], "s")
         async with talking(factory) as probe:  # type: ignore[arg-type]
             busiest = int((await probe.ask(b"?busiest[1]"))[-1].split()[-1])
             assert int((await probe.ask(b"?clients[2]"))[-1].split()[-1]) == inspecting_clients + 1
             await probe.ask(b"?run[3] 10000 20")
+        figures.note("in the busiest second after the first", busiest, "connections")
         if outage:
             assert busiest <= max(20, inspecting_clients // 5), "they are not spread"
         for client in clients:
@@ -149,7 +153,7 @@ def test_f2_attempts_are_spread_and_become_rarer() -> None:
     delays = []
     for _ in range(200):
         client = AsyncClient("127.0.0.1", 1)
-        delays.append([client._delay() for _ in range(30)])
+        delays.append([client._delay() for _ in range(40)])
     first = sorted(row[0] for row in delays)
     # The first attempt comes within half a second, and not all of them at the same moment.
     assert 0.125 <= first[0] < 0.2 < 0.4 < first[-1] <= 0.5
@@ -158,8 +162,11 @@ def test_f2_attempts_are_spread_and_become_rarer() -> None:
     # Whoever has tried in vain for long tries every few seconds, still not together.
     late = sorted(row[-1] for row in delays)
     assert 3.75 <= late[0] < 6 < 13 < late[-1] <= 15
-    # So a thousand of them are less than 200 attempts in a second.
+    # So a thousand of them are less than 200 attempts in a second ...
     assert 1000 / (sum(late) / len(late)) < 200
+    # ... from the first such wait on: whoever finds the device back in the second or third second
+    # has not waited for less.
+    assert all(delay <= 0.5 or delay >= 3.75 for row in delays for delay in row)
 
 
 async def test_f2_nobody_spins_while_the_device_is_away() -> None:
@@ -179,7 +186,7 @@ async def test_f2_nobody_spins_while_the_device_is_away() -> None:
         client.set_ioloop()
         client.start()
         await asyncio.sleep(0.5)
-        # Twenty, a hundredth of a second apart at most, and the rest ever more rarely.
+        # Twenty, a hundredth of a second apart at most, and the rest rarely.
         assert 2 <= attempts <= 32
         client.stop()
         await client.until_stopped(timeout=5)
@@ -189,7 +196,7 @@ async def test_f2_a_device_that_was_found_is_tried_soon_again() -> None:
     async with Device() as device:
         client = AsyncClient(device.host, device.port)
         client.set_ioloop()
-        for _ in range(30):
+        for _ in range(20):
             client._delay()
         assert client._delay() > 0.5
         client.start()

@@ -56,9 +56,11 @@ def in_threads(count: int, function: Callable[[int], Any]) -> list[Any]:
 
 
 @pytest.mark.slow
-@sizes("updates", 500, 100_000)
+@sizes("updates_of_each_thread", 500, 100_000)
 @pytest.mark.parametrize("place", [Device16, Async16])
-async def test_f11_sensors_set_from_sixteen_threads(place: Any, updates: int) -> None:
+async def test_f11_sensors_set_from_sixteen_threads(
+    place: Any, updates_of_each_thread: int
+) -> None:
     async with (
         serving(place("127.0.0.1", 0)) as server,
         talking(server) as client,
@@ -71,15 +73,15 @@ async def test_f11_sensors_set_from_sixteen_threads(place: Any, updates: int) ->
 
         def work(number: int) -> None:
             own, shared = server.get_sensor(f"own.{number:02d}"), server.get_sensor("shared")
-            for value in range(1, updates + 1):
+            for value in range(1, updates_of_each_thread + 1):
                 own.set_value(value)
-                shared.set_value(number * updates + value)
+                shared.set_value(number * updates_of_each_thread + value)
 
         working = asyncio.get_running_loop().run_in_executor(None, in_threads, THREADS, work)
         last = [{}, {}]  # type: list[dict[bytes, int]]
 
         async def listen(index: int, subscriber: Any) -> None:
-            final = {b"own.%02d" % i: updates for i in range(THREADS)}
+            final = {b"own.%02d" % i: updates_of_each_thread for i in range(THREADS)}
             while True:
                 line = await subscriber.line(60)
                 words = line.split(b" ")
@@ -107,8 +109,8 @@ async def test_f11_sensors_set_from_sixteen_threads(place: Any, updates: int) ->
 
 
 @pytest.mark.slow
-@sizes("requests", 40, 2_000)
-def test_f11_fifty_threads_on_one_blocking_client(requests: int) -> None:
+@sizes("requests_of_each_thread", 40, 2_000)
+def test_f11_fifty_threads_on_one_blocking_client(requests_of_each_thread: int) -> None:
     with serving_in_thread(Device16("127.0.0.1", 0)) as server:
         client = BlockingClient(*server.bind_address, timeout=60)
         client.start(timeout=10)
@@ -116,14 +118,14 @@ def test_f11_fifty_threads_on_one_blocking_client(requests: int) -> None:
             assert client.wait_protocol(10)
 
             def work(number: int) -> int:
-                for i in range(requests):
-                    value = number * requests + i
+                for i in range(requests_of_each_thread):
+                    value = number * requests_of_each_thread + i
                     reply, informs = client.blocking_request(Message.request("echo", value))
                     assert reply.arguments == [b"ok", b"%d" % value]
                     assert [inform.arguments for inform in informs] == [[b"%d" % value]]
-                return requests
+                return requests_of_each_thread
 
-            assert sum(in_threads(50, work)) == 50 * requests
+            assert sum(in_threads(50, work)) == 50 * requests_of_each_thread
             assert not len(client._table)
         finally:
             client.stop()
