@@ -9,21 +9,25 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
-from katcp import __version__  # noqa: E402 - the path has to be set first
+from _diagrams import inspecting_client_states  # noqa: E402 - the path has to be set first
+
+from katcp import __version__  # noqa: E402
 
 project = "katcp"
 author = "the authors of katcp"
 copyright = author
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"katcp {release}"
 html_show_copyright = False
 
+# The notebooks are run by the tests; what they said then is shown.
+nb_execution_mode = "off"
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
@@ -63,6 +67,14 @@ class Door(SphinxDirective):
         return node.children
 
 
+class InspectingClientStates(SphinxDirective):
+    """A diagram of the states of an inspecting client, drawn from their table."""
+
+    def run(self) -> list[nodes.Node]:
+        """Draw it."""
+        return [nodes.raw("", f"<figure>{inspecting_client_states()}</figure>", format="html")]
+
+
 def skip_names_of_other_doors(
     app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object
 ) -> bool | None:
@@ -75,7 +87,8 @@ def skip_names_of_other_doors(
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Tell Sphinx of the directive."""
+    """Tell Sphinx of the directives."""
     app.add_directive("door", Door)
+    app.add_directive("inspecting-client-states", InspectingClientStates)
     app.connect("autodoc-skip-member", skip_names_of_other_doors)
     return {"parallel_read_safe": True}
