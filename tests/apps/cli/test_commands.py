@@ -2,8 +2,9 @@
 
 import pytest
 
-from katcp.apps.cli import _commands
-from katcp.apps.cli._commands import ADDRESS_VARIABLE, Settings, command, run
+from katcp.apps.cli import _group
+from katcp.apps.cli._commands import command, run
+from katcp.apps.cli._settings import ADDRESS_VARIABLE, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -81,12 +82,11 @@ def test_options_before_and_behind_the_verb(
 ) -> None:
     seen: list[tuple[object, ...]] = []
 
-    def connected(host: str, port: int, timeout: float | None, verbose: bool) -> None:
+    def connected(host: str, port: int, timeout: float | None, verbose: bool, *_: object) -> None:
         seen.append((host, port, timeout, verbose))
         raise InterruptedError
 
-    monkeypatch.setattr(_commands, "connected", connected)
-    monkeypatch.setattr(_commands, "Screen", lambda json: seen.append((json,)))
+    monkeypatch.setattr(_group, "connected", connected)
     work = command.main(arguments, standalone_mode=False)
     with pytest.raises(InterruptedError):
         work()

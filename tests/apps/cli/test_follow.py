@@ -97,7 +97,7 @@ async def test_tells_of_loss_and_return() -> None:
             f"-- connection to 127.0.0.1:{device.port} lost (Going home); trying again",
             f"-- cannot connect to 127.0.0.1:{device.port}: Connection refused; trying again",
         ]
-        assert not follower.synced
+        assert not follower.connected
         assert changed.is_set()
         await device.listen()
         await client.until_synced(10)

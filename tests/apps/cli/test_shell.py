@@ -28,6 +28,7 @@ async def type_keys(device: Device, keys: str) -> list[str]:
         session = Session(Here(Asker(client.katcp_client), screen), KeptSampler(client))
         client.start()
         await client.until_synced(10)
+        await follower.spoken.wait()
         prompt = Prompt("device", screen, follower, session)
         assert "".join(text for _, text, *_ in prompt._message()) == "device> "
         keyboard.send_text(keys)

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from katcp.apps.server._options import Settings, command, main, run
+from katcp.apps.server._options import Settings
+from katcp.apps.server._program import command, main
+from katcp.apps.server._serve import run
 
 
 @pytest.fixture(autouse=True)
