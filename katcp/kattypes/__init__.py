@@ -39,6 +39,7 @@ from katcp.kattypes._replies import (
 from katcp.kattypes._signature import TypedSignature
 from katcp.kattypes._text import Bytes, Regex, Str, Struct
 from katcp.kattypes._times import StrictTimestamp, Timestamp, TimestampOrNow
+from katcp.kattypes._usage import decorated_usage
 from katcp.protocol import (
     DEFAULT_KATCP_MAJOR,
     MS_TO_SEC_FAC,
@@ -79,6 +80,7 @@ __all__ = [
     "decode",
     "decode_float",
     "decode_integer",
+    "decorated_usage",
     "encode",
     "ensure_native_str",
     "enum_word",

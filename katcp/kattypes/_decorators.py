@@ -11,6 +11,7 @@ from katcp.kattypes._base import KatcpType, as_types
 from katcp.kattypes._names import convert_method_name
 from katcp.kattypes._packing import compile_unpacker, make_slots
 from katcp.kattypes._replies import compile_reply, is_deferred, map_deferred
+from katcp.kattypes._usage import SLOTS
 from katcp.protocol import DEFAULT_KATCP_MAJOR, Message
 
 Handler = Callable[..., Any]
@@ -48,7 +49,8 @@ def _unpacking(
     def decorate(handler: Handler) -> Handler:
         skip = 1 + has_req + include_msg
         names = _parameter_names(handler, skip, len(kattypes))
-        unpack = compile_unpacker(make_slots(kattypes, names), major)
+        slots = make_slots(kattypes, names)
+        unpack = compile_unpacker(slots, major)
         wrapper: Handler
 
         # The message is the last argument; what comes before it (the owner of the method, the
@@ -75,6 +77,7 @@ def _unpacking(
 
         functools.update_wrapper(wrapper, handler)
         setattr(wrapper, UNPACKS_MESSAGE, True)
+        setattr(wrapper, SLOTS, slots)
         return wrapper
 
     return decorate

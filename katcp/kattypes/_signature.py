@@ -17,12 +17,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from katcp.errors import FailReply, InvalidReply
-from katcp.kattypes._annotations import encode, resolve_annotations, type_for
-from katcp.kattypes._base import KatcpType, is_multiple, is_optional
+from katcp.kattypes._annotations import resolve_annotations, type_for
+from katcp.kattypes._base import is_multiple, is_optional
 from katcp.kattypes._decorators import UNPACKS_MESSAGE
 from katcp.kattypes._packing import Absent, Slot, Unpacker, compile_caller, compile_unpacker
 from katcp.kattypes._replies import NO_REASON
 from katcp.kattypes._results import LineEnds, Replier, Result, Shape
+from katcp.kattypes._usage import usage_of
 from katcp.protocol import Message
 
 _EMPTY: Mapping[str, Any] = {}
@@ -55,7 +56,7 @@ class TypedSignature:
         self._result = result
         self._unpackers: dict[int, Unpacker] = {}
         self._repliers: dict[int, Replier] = {}
-        self.usage = ", ".join(map(_describe_slot, self._slots))
+        self.usage = usage_of(self._slots)
         self.returns = _describe_result(result)
 
     def __repr__(self) -> str:
@@ -252,30 +253,6 @@ def _make_slot(name: str, parameter: inspect.Parameter, annotation: Any) -> Slot
     if parameter.default is _UNANNOTATED:
         return Slot(parameter.name, kattype)
     return Slot(parameter.name, kattype, parameter.default)
-
-
-def _describe_slot(slot: Slot) -> str:
-    text = f"{slot.name}: {slot.kattype.describe()}"
-    if slot.many:
-        return f"[{text}...]"
-    default = slot.default
-    if default is Absent.BY_TYPE:
-        try:
-            default = slot.kattype.get_default()
-        except ValueError:
-            return text
-    if default is None:
-        return f"[{text}]"
-    return f"{text} = {_default_text(slot.kattype, default)}"
-
-
-def _default_text(kattype: KatcpType, default: Any) -> str:
-    """Return a default as one would type it, if its type takes it."""
-    try:
-        argument = kattype.pack(default)
-    except (TypeError, ValueError):
-        argument = encode(default)
-    return argument.decode("utf-8", "backslashreplace")
 
 
 def _describe_result(result: Result) -> str:
