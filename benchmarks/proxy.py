@@ -98,9 +98,9 @@ async def proxy(ports: Sequence[str]) -> None:
     watching = asyncio.ensure_future(server.watch())
     await server.until_synced(300)
     took, cpu = time.monotonic() - begun, time.process_time() - before
+    watching.cancel()  # it takes as much as all else does while nothing happens
     print(server.bind_address[1], took, cpu, flush=True)
     await asyncio.Event().wait()
-    watching.cancel()
 
 
 def spare() -> None:

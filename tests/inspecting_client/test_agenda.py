@@ -119,3 +119,32 @@ def test_the_rate_is_never_exceeded_in_the_long_run(story: list[tuple[float, flo
         assert count <= 5 + 10 * now + 1e-6
         now += duration
         rate.spend(now, duration)
+
+
+def test_single_names_are_cheap() -> None:
+    rate = RateLimit()
+    lists, single = Plan(all_sensors=True), Plan(sensors=("a",))
+    assert (EVERYTHING.cost, lists.cost, single.cost) == (1, 1, 0.1)
+    now = 50.0
+    waits = []
+    for _ in range(60):
+        wait = rate.wait(now, single.cost)
+        waits.append(round(wait, 6))
+        now += wait
+        rate.spend(now, 0.0, single.cost)
+    assert waits[:50] == [0] * 50
+    assert waits[50:] == [0.1] * 10
+    # Who has spent all on them waits for the lists.
+    assert round(rate.wait(now, lists.cost), 6) == 1
+
+
+def test_one_a_second_of_lists() -> None:
+    rate = RateLimit()
+    waits = []
+    now = 0.0
+    for _ in range(8):
+        wait = rate.wait(now)
+        waits.append(round(wait, 6))
+        now += wait
+        rate.spend(now, 0.0)
+    assert waits == [0] * 5 + [1] * 3

@@ -199,7 +199,7 @@ def test_objects_of_other_classes_get_what_came() -> None:
     book.set(sensor, b"1500", b"nominal", b"3")
     assert sensor.formatted == [(b"1500", b"nominal", b"3", 4)]
     assert book.told == [("a", Reading(1.5, Sensor.NOMINAL, 3))]
-    book.mark_unreachable()
+    list(book.marking_unreachable())
     assert sensor.reading.status == Sensor.UNREACHABLE
 
 
@@ -208,7 +208,7 @@ def test_an_object_that_cannot_be_set_is_logged(caplog: pytest.LogCaptureFixture
     sensor = book.make("a", (b"a", b"D", b"V", b"integer"), lambda **kwargs: object())
     book.set(sensor, b"1500", b"nominal", b"3")
     assert "Cannot set sensor" in caplog.text
-    book.mark_unreachable()
+    list(book.marking_unreachable())
     assert "Cannot mark sensor 'a'" in caplog.text
 
 
@@ -221,13 +221,13 @@ def test_readings_of_a_device_that_is_gone_are_unreachable_as_of_the_loss() -> N
     never = book.sensor(b"D", b"V", b"integer", name="never")
     book.set(read, b"1.5", b"nominal", b"3")
     before = time.time()
-    book.mark_unreachable()
+    list(book.marking_unreachable())
     timestamp, status, value = read.reading
     assert before <= timestamp <= time.time()
     assert (status, value) == (Sensor.UNREACHABLE, 3)
     assert never.reading.status == Sensor.UNREACHABLE
     assert book.told[1:] == [("a", read.reading), ("never", never.reading)]
-    book.mark_unreachable()
+    list(book.marking_unreachable())
     assert read.reading.timestamp == timestamp  # the first loss counts
 
 
@@ -236,7 +236,7 @@ def test_when_it_is_back_what_nobody_renews_is_unknown() -> None:
     sensors = [book.sensor(b"D", b"V", b"integer", name=name) for name in "abc"]
     for sensor in sensors:
         book.set(sensor, b"1.5", b"nominal", b"3")
-    book.mark_unreachable()
+    list(book.marking_unreachable())
     book.set(sensors[0], b"2.5", b"nominal", b"4")
     book.mark_reachable(lambda name: name != "b")
     assert [sensor.reading.status for sensor in sensors] == [

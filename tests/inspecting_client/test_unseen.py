@@ -56,7 +56,9 @@ QUESTIONS = [
 def make(info: bytes) -> tuple[Any, Any]:
     """Return a sensor that is unseen, and the same as a plain one."""
     unseen = SensorBook(logger, lambda name, sensor: None).make("a", info, Sensor)
-    plain = SensorBook(logger, lambda name, sensor: None).make("a", arguments_in(info), Sensor)
+    plain = SensorBook(logger, lambda name, sensor: None).make(
+        "a", arguments_in(info), lambda **known: Sensor(**known)
+    )
     assert (type(unseen), type(plain)) == (UnseenSensor, Sensor)
     return unseen, plain
 

@@ -154,7 +154,7 @@ async def test_requests_are_forwarded() -> None:
             assert (await client.ask(b"?help dish-one-slew"))[0].startswith(
                 b"#help dish-one-slew Slew\\_to\\_AZIMUTH."
             )
-            assert (await client.ask(b"?request-timeout-hint dish-one-wait"))[0].endswith(b" 30.0")
+            assert (await client.ask(b"?request-timeout-hint dish-one-wait"))[0].endswith(b" 31.0")
             assert (await client.ask(b"?dish-one-halt"))[0].endswith(b"invalid Unknown\\_request.")
 
 
@@ -230,7 +230,7 @@ async def test_names_that_are_taken_stay_the_server_s(caplog: pytest.LogCaptureF
             assert server.sensors["dish-mode"] is mine
             assert (await client.ask(b"?help watchdog"))[-1] == b"!help ok 1"
         assert server.sensors["dish-mode"] is mine
-    assert "there is a request 'help'" in caplog.text
+    assert "request 'help' is left out: there is one called 'help'" in caplog.text
 
 
 async def test_many_mirrors_and_an_aggregate() -> None:

@@ -132,3 +132,18 @@ async def test_it_is_made_as_other_devices_are() -> None:
     assert device.tb_limit == 3
     with pytest.raises(StartError, match="does not take --update-interval"):
         make_device(cls, "127.0.0.1", 0, 3, {"update_interval": 5})
+
+
+def test_every_option_is_documented() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "command-lines.md"
+    part = page.read_text(encoding="utf-8").partition("### katcp-server proxy\n")[2]
+    part = part.partition("\n## ")[0]
+
+    @click.command()
+    @proxy_options
+    def command(**options: Any) -> None:
+        raise AssertionError
+
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert f"`{parameter.opts[0]}`" in part
