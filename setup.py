@@ -26,6 +26,12 @@ TEST = [
     "hypothesis>=6.100",
     "aiokatcp>=2.2",
     "async-solipsism>=0.7",
+    "nbclient>=0.10",
+    "ipykernel>=6.29",
+    "trustme>=1.1",
+    "jsonschema>=4.18",
+    "openapi-spec-validator>=0.7",
+    "playwright>=1.45",  # drives the Chromium of the system, where there is one
     "pytest-cov>=5",
     "coverage[toml]>=7.4",
 ]
@@ -36,6 +42,7 @@ LINT = [
     "import-linter>=2.5",
     "codespell>=2.3",
     "types-psutil",
+    "types-PyYAML",
 ]
 
 # There are wheels for Linux only.
@@ -44,7 +51,7 @@ FUZZ = ['atheris>=2.3; sys_platform == "linux" and platform_machine == "x86_64"'
 DOCS = [
     "sphinx>=7.3",
     "furo>=2024.8.6",
-    "myst-parser>=3",
+    "myst-nb>=1.1",
 ]
 
 setup(
@@ -72,7 +79,12 @@ setup(
         "Typing :: Typed",
     ],
     packages=find_packages(include=["katcp", "katcp.*"]),
-    package_data={"katcp": ["py.typed"]},
+    package_data={
+        "katcp": ["py.typed"],
+        "katcp.device_files": ["*.schema.json"],
+        "katcp.snapshots": ["*.schema.json"],
+        "katcp.web": ["openapi.json", "static/*", "static/vendor/*"],
+    },
     python_requires=">=3.10",
     install_requires=[
         "tornado>=6.4,<7",
@@ -81,7 +93,12 @@ setup(
         "click>=8",
         "prompt_toolkit>=3",
         "rich>=13",
+        # The next one brings a kernel that is compiled when it is installed.
+        "plotext>=5.2.8,<6",
+        "PyYAML>=6",
+        'tomli>=2; python_version < "3.11"',
         "psutil>=5.9",
+        "prometheus-client>=0.20",
     ],
     extras_require={
         "uvloop": UVLOOP,

@@ -1,5 +1,5 @@
 """The program ``katcp-server``: serves a device."""
 
-from katcp.apps.server._options import main
+from katcp.apps.server._program import main
 
 __all__ = ["main"]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 import logging
 import logging.handlers
 import sys
+
+PROGRAM = "katcp-server"
 
 #: Levels of a device's log, as ``?log-level`` names them, and those of Python's logging.
 LEVELS = {
@@ -33,6 +37,58 @@ class SafeFormatter(logging.Formatter):
         return super().format(record).translate(_VISIBLE)
 
 
+#: Forms of what is logged.
+FORMATS = ("text", "json")
+
+
+class JsonFormatter(logging.Formatter):
+    """Writes a record as a line of JSON, in ASCII: nothing in it can break out of the line.
+
+    Keys are ``time`` (ISO 8601, UTC), ``level``, ``logger``, ``message`` and, where there was one,
+    ``exception``.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        moment = datetime.datetime.fromtimestamp(record.created, datetime.timezone.utc)
+        entry = {
+            "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry).replace("\x7f", "\\u007f")
+
+
+def make_formatter(form: str) -> logging.Formatter:
+    """Return the formatter for one of `FORMATS`."""
+    if form == "json":
+        return JsonFormatter()
+    return SafeFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def write_error(text: str, form: str = "text", *, named: bool = True) -> None:
+    """Tell on standard error what keeps the program from serving.
+
+    Parameters
+    ----------
+    text : str
+        One line.
+    form : str
+        One of `FORMATS`.
+    named : bool
+        Whether a text begins with the name of the program.
+    """
+    if form == "json":
+        record = logging.makeLogRecord({"name": PROGRAM, "levelname": "ERROR", "msg": text})
+        line = JsonFormatter().format(record)
+    else:
+        line = f"{PROGRAM}: {text}" if named else text
+    sys.stderr.write(f"{line}\n")
+
+
 class StartLog:
     """Holds back what is logged until the device is served.
 
@@ -40,12 +96,12 @@ class StartLog:
     same trouble is not shown unless asked for.
     """
 
-    def __init__(self, level: str, verbose: bool) -> None:
+    def __init__(self, level: str, verbose: bool, form: str = "text") -> None:
         number = LEVELS[level]
         if verbose:
             number = min(number, logging.INFO)
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(make_formatter(form))
         self._handler = handler
         self._verbose = verbose
         self._memory = logging.handlers.MemoryHandler(

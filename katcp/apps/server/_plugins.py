@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from katcp.apps.server._errors import MISUSE, StartError, describe
+from katcp.device_files import device_class, is_device_file
 from katcp.server import DeviceServerBase
 
 #: Devices that the program brings along: word -> (module, class).
@@ -28,22 +29,28 @@ def find_class(device: str) -> type[DeviceServerBase]:
     Parameters
     ----------
     device : str
-        ``host``, ``demo``, ``package.module:Class`` or ``path/to/file.py:Class``. Modules are
-        looked for in the current directory too; a file may import its neighbours.
+        ``host``, ``demo``, a device file (``.yaml``, ``.yml``, ``.toml``),
+        ``package.module:Class`` or ``path/to/file.py:Class``. Modules are looked for in the
+        current directory too; a file may import its neighbours.
 
     Raises
     ------
     StartError
         If there is no such class, or it is no device server.
+    DeviceFileError
+        If something is wrong with a device file.
     """
     if device in OWN:
         module_name, class_name = OWN[device]
         found: type[DeviceServerBase] = getattr(importlib.import_module(module_name), class_name)
         return found
+    if is_device_file(device):
+        return device_class(device)
     place, colon, class_name = device.rpartition(":")
     if not colon or not place or not class_name:
         raise StartError(
-            f"DEVICE is host, demo, package.module:Class or path/to/file.py:Class, not {device!r}",
+            "DEVICE is host, demo, package.module:Class or path/to/file.py:Class, or a device "
+            f"file (.yaml, .toml), not {device!r}",
             MISUSE,
         )
     module = _load_file(place) if _is_path(place) else _load_module(place)
