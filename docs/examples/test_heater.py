@@ -1,8 +1,8 @@
 import unittest
 
-from katcp.inspecting_client import InspectingClientAsync
-
 from heater import Heater
+
+from katcp.inspecting_client import InspectingClientAsync
 
 
 class TestHeater(unittest.IsolatedAsyncioTestCase):

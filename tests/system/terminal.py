@@ -85,8 +85,8 @@ class Display:
         elif final == "G":
             self._column = steps - 1
         elif final == "K":
-            assert number == 0
-            del self.rows[self._row][self._column :]
+            assert number in (0, 2)
+            del self.rows[self._row][self._column if number == 0 else 0 :]
         elif final == "J":
             assert number == 0
             del self.rows[self._row][self._column :]
@@ -106,9 +106,11 @@ class Display:
 class Terminal:
     """A program in a terminal of its own."""
 
-    def __init__(self, *command: str, **extra: str) -> None:
+    def __init__(
+        self, *command: str, columns: int = _WIDTH, rows: int = _HEIGHT, **extra: str
+    ) -> None:
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", _HEIGHT, _WIDTH, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
         def take_terminal() -> None:
             os.setsid()
@@ -117,7 +119,7 @@ class Terminal:
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=environment(TERM="xterm-256color", **extra),
+            env=environment(**{"TERM": "xterm-256color", **extra}),
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -191,9 +193,11 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def terminal(*command: str, **extra: str) -> Iterator[Terminal]:
+def terminal(
+    *command: str, columns: int = _WIDTH, rows: int = _HEIGHT, **extra: str
+) -> Iterator[Terminal]:
     """Run a program in a terminal; end it with the block."""
-    term = Terminal(*command, **extra)
+    term = Terminal(*command, columns=columns, rows=rows, **extra)
     try:
         yield term
     finally:

@@ -61,7 +61,7 @@ def test_completes_sensors_and_discrete_values(device: Served, shell: Terminal) 
     shell.type("get compressor.h\t")
     shell.until(rf"{device.address}> get compressor\.hours")
     shell.type("\r")
-    shell.until(r"compressor\.hours  10250 h  warn  .*Z")
+    shell.until(r"compressor\.hours  10250 h  warn  .*Z  \d+s ago")
     shell.type("mode wa\t")
     shell.until(rf"{device.address}> mode warm-up")
     shell.type("\r")
@@ -84,6 +84,7 @@ def test_inform_that_comes_while_typing_tears_nothing(device: Served, shell: Ter
         talk.ask(b"?attach-module[1] m1")
         shell.until("-- sensors new: module.m1.attached, module.m1.voltage")
         shell.until("-- requests new: module-reset")
+    shell.until(rf"{device.address}> set-label half")  # drawn again
     lines = shell.lines()
     where = [n for n, line in enumerate(lines) if line == f"{device.address}> set-label half"]
     assert len(where) == 1, lines  # it is there once, below what came

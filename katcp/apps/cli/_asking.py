@@ -9,6 +9,7 @@ from katcp.apps.cli._errors import NoConnection, Refused, TimedOut
 from katcp.apps.cli._escape import decode, visible
 from katcp.apps.cli._format import refusal_text
 from katcp.apps.cli._model import parse_time
+from katcp.apps.cli._progress import Progress, Step
 from katcp.client import AsyncClient
 from katcp.protocol import Message
 
@@ -28,10 +29,18 @@ class Asker:
     timeout : float, optional
         How long to wait for replies [s]; None: `DEFAULT_TIMEOUT`, or longer for a request for
         which the device hints that.
+    progress : Progress, optional
+        Shows what is being waited for.
     """
 
-    def __init__(self, client: AsyncClient, timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        client: AsyncClient,
+        timeout: float | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         self.client = client
+        self.progress = progress or Progress()
         self._timeout = timeout
         self._hints: dict[str, float] = {}
 
@@ -77,6 +86,12 @@ class Asker:
             limit = await self._hinted_limit(name) if hinted else DEFAULT_TIMEOUT
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         informs: list[Message] = []
+        step: Step | None = None
+
+        def collect(inform: Message) -> None:
+            informs.append(inform)
+            if step is not None:
+                step.advance()
 
         def finish(reply: Message) -> None:
             if future.done():
@@ -89,11 +104,15 @@ class Asker:
         self.client.callback_request(
             Message.request(name, *arguments),
             finish,
-            informs.append if on_inform is None else on_inform,
+            collect if on_inform is None else on_inform,
             timeout=limit + _MARGIN,
         )
         try:
-            reply = await asyncio.wait_for(future, limit)
+            if on_inform is not None:
+                reply = await asyncio.wait_for(future, limit)
+            else:
+                with self.progress.step(f"?{name}") as step:
+                    reply = await asyncio.wait_for(future, limit)
         except asyncio.TimeoutError:
             raise TimedOut(f"no reply to ?{name} from {self.address} within {limit:g} s") from None
         return reply, informs
@@ -112,6 +131,11 @@ class Asker:
         if not reply.reply_ok():
             raise Refused(refusal_text(name, reply.arguments))
         return informs
+
+    @property
+    def limit(self) -> float:
+        """How long replies are waited for unless the device hints that it takes longer [s]."""
+        return DEFAULT_TIMEOUT if self._timeout is None else self._timeout
 
     async def _hinted_limit(self, name: str) -> float:
         """Return how long a request may take [s]: the device's hint if it is longer than ours."""

@@ -27,7 +27,13 @@ LOCAL = {
     "get": "present readings: get NAME...",
     "watch": "readings as they come: watch NAME... [STRATEGY [PARAMETERS]]",
     "unwatch": "no more readings: unwatch [NAME...]",
-    "info": "versions, numbers of sensors and requests, clients",
+    "info": "versions, interface, clients, latency",
+    "set": "give a sensor a value: set NAME VALUE",
+    "snapshot": "the whole interface and all readings to a file: snapshot FILE",
+    "connect": "another device: connect HOST:PORT [as NAME]; then NAME:get ..., or use NAME",
+    "use": "have lines go to another device: use NAME",
+    "disconnect": "leave a device: disconnect [NAME]",
+    "devices": "devices that are connected, and those of devices.toml",
     "call": "send a request whose name is a word of the shell: call NAME [ARGUMENTS]",
     "sleep": "wait: sleep SECONDS",
     "quit": "leave (also: exit, Ctrl-D)",
@@ -44,10 +50,16 @@ class Vocabulary:
     requests : mapping of str to str
         Name -> help text.
     sensors : mapping of str to SensorInfo
+    devices : tuple of str
+        Names that can be connected to.
+    places : tuple of str
+        Devices that are connected, if these are several.
     """
 
     requests: Mapping[str, str] = field(default_factory=dict)
     sensors: Mapping[str, SensorInfo] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +89,8 @@ def complete(before: str, vocabulary: Vocabulary) -> list[Candidate]:
         if current.startswith("?"):
             options = {"?" + name: meta for name, meta in _requests(vocabulary).items()}
         else:
-            options = {**_requests(vocabulary), **LOCAL}
+            prefixes = {f"{name}:": "to that device" for name in vocabulary.places}
+            options = {**_requests(vocabulary), **LOCAL, **prefixes}
     else:
         options, part = _arguments(words, current, vocabulary)
         current, start = part, -len(part)
@@ -137,8 +150,14 @@ def _local_arguments(name: str, given: list[str], vocabulary: Vocabulary) -> dic
         return _requests(vocabulary)
     if name == "help" and not given:
         return {**LOCAL, **_requests(vocabulary)}
-    if name in ("get", "unwatch") or (name == "list" and not given):
+    if name == "connect" and not given:
+        return _plain(vocabulary.devices)
+    if name in ("use", "disconnect") and not given:
+        return _plain(vocabulary.places)
+    if name in ("get", "unwatch") or (name in ("set", "list") and not given):
         return _sensors(vocabulary)
+    if name == "set":
+        return _plain(_words_of(given[0], vocabulary)) if len(given) == 1 else {}
     if name == "watch" and not any(word in STRATEGIES for word in given):
         return {**(_plain(STRATEGIES) if given else {}), **_sensors(vocabulary)}
     return {}
@@ -187,6 +206,13 @@ def _words_of_type(parameter: str) -> list[str]:
     if match is not None:
         return match[1].split("|")
     return ["0", "1"] if re.search(r": boolean\b", parameter) else []
+
+
+def _words_of(sensor: str, vocabulary: Vocabulary) -> list[str]:
+    info = vocabulary.sensors.get(sensor)
+    if info is None:
+        return []
+    return ["0", "1"] if info.type == "boolean" else info.words
 
 
 def _words_of_namesake(name: str, vocabulary: Vocabulary) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from katcp.apps.cli._complete import Vocabulary
 from katcp.apps.cli._errors import CommandError, Misuse, Refused
 from katcp.apps.cli._escape import visible
-from katcp.apps.cli._format import log_line, message_line, refusal_text
+from katcp.apps.cli._format import Line, log_line, message_line, refusal_text
 from katcp.apps.cli._grammar import Strategy
 from katcp.apps.cli._link import readable_reason
 from katcp.apps.cli._live import LiveScreen
@@ -25,16 +25,29 @@ _FEW = 6
 _NOT_SHOWN = frozenset(["sensor-status", "disconnect"])
 
 
+class Notes(Protocol):
+    """Where remarks and lines are printed."""
+
+    def line(self, line: Line) -> None:
+        """Print a line."""
+
+    def notice(self, text: str, style: str = ...) -> None:
+        """Print a remark."""
+
+    def flush(self) -> None:
+        """Let out what was printed."""
+
+
 class Follower:
     """Follows a device: its connection, its interface, and what it says unasked.
 
     Parameters
     ----------
     client : InspectingClientAsync
-    screen : LiveScreen
+    screen : LiveScreen or TaggedScreen
     """
 
-    def __init__(self, client: InspectingClientAsync, screen: LiveScreen) -> None:
+    def __init__(self, client: InspectingClientAsync, screen: Notes) -> None:
         self._client = client
         self._screen = screen
         #: What is known of the device.
@@ -57,6 +70,13 @@ class Follower:
     def connected(self) -> bool:
         """Whether the device is there and has been learned, be it that it is learned anew now."""
         return self._announced
+
+    @property
+    def state(self) -> str:
+        """How things stand, for the prompt."""
+        if self._announced:
+            return "connected"
+        return "learning" if self._client.connected else "not connected"
 
     # -- the connection and the interface -----------------------------------------------
 

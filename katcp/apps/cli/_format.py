@@ -32,7 +32,8 @@ STYLES = {
     "notice": "yellow",
 }
 
-_STATUSES = frozenset(["nominal", "warn", "error", "failure", "unreachable", "inactive", "unknown"])
+#: Of sensors, as the protocol has them.
+STATUSES = ("nominal", "warn", "error", "failure", "unreachable", "inactive", "unknown")
 
 
 class Piece(NamedTuple):
@@ -81,7 +82,7 @@ def columns(rows: Sequence[Sequence[Piece]], gap: int = 2) -> list[Line]:
 
 def status_piece(status: str) -> Piece:
     """Return a status in its colour."""
-    return Piece(visible(status), status if status in _STATUSES else "unknown")
+    return Piece(visible(status), status if status in STATUSES else "unknown")
 
 
 def time_text(timestamp: float | None) -> str:
@@ -100,6 +101,31 @@ def time_text(timestamp: float | None) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', fields)}.{milliseconds % 1000:03d}Z"
 
 
+def duration_text(seconds: float) -> str:
+    """Return a duration with three digits: ``12.3 ms``."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if abs(seconds) >= size or unit == "us":
+            return f"{seconds / size:.3g} {unit}"
+    raise AssertionError
+
+
+def rate_text(number: float) -> str:
+    """Return how many of something there are in a second: ``12,345``, ``2.5``."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def age_text(seconds: float | None) -> str:
+    """Return how long ago something was, in few characters: ``4s``, ``12m``, ``3h``, ``5d``."""
+    if seconds is None:
+        return "-"
+    if seconds < 0:
+        return f"-{age_text(-seconds)}" if seconds <= -1 else "0s"
+    for unit, size, most in (("s", 1, 100), ("m", 60, 100), ("h", 3600, 48), ("d", 86400, 10000)):
+        if seconds < size * most:
+            return f"{int(seconds / size)}{unit}"
+    return f"{seconds / 31557600:.3g}y" if seconds < 1e15 else "-"
+
+
 def value_text(reading: Reading, info: SensorInfo, major: int) -> str:
     """Return a value, in parentheses if its status says that it does not count."""
     text = visible(reading.raw)
@@ -111,24 +137,33 @@ def value_text(reading: Reading, info: SensorInfo, major: int) -> str:
     return text if reading.valid else f"({text})"
 
 
-def reading_row(reading: Reading, info: SensorInfo, major: int) -> list[Piece]:
-    """Return name, value with units, status and time of a reading."""
+def reading_row(
+    reading: Reading, info: SensorInfo, major: int, now: float | None = None, short: bool = False
+) -> list[Piece]:
+    """Return name, value with units, status and time of a reading.
+
+    With `now`, its age follows; if it is to be `short`, the age takes the place of the time.
+    """
     value = value_text(reading, info, major)
     if info.units:
         value += " " + visible(info.units)
-    return [
+    row = [
         Piece(visible(reading.name), "name"),
         Piece(value, "" if reading.valid else "dim"),
         status_piece(reading.status),
         Piece(time_text(reading.timestamp), "dim"),
     ]
+    if now is not None and reading.timestamp is not None:
+        age = age_text(now - reading.timestamp)
+        row[-1:] = [Piece(age, "dim")] if short else [row[-1], Piece(f"{age} ago", "dim")]
+    return row
 
 
 class UpdateFormat:
     """Lines of updates as they come, aligned as far as what came before tells."""
 
     def __init__(self, major: int) -> None:
-        self._major = major
+        self.major = major
         self._name = 0
 
     def expect(self, names: Iterable[str]) -> None:
@@ -137,7 +172,7 @@ class UpdateFormat:
 
     def line(self, reading: Reading, info: SensorInfo) -> Line:
         """Return time, name, status and value with units of a reading."""
-        name, value, status, moment = reading_row(reading, info, self._major)
+        name, value, status, moment = reading_row(reading, info, self.major)
         self._name = max(self._name, width(name.text))
         return [
             moment,

@@ -14,7 +14,9 @@ from katcp.apps.cli._asking import DEFAULT_TIMEOUT, Asker
 from katcp.apps.cli._errors import NoConnection
 from katcp.apps.cli._escape import visible
 from katcp.apps.cli._grammar import format_address
+from katcp.apps.cli._progress import Progress
 from katcp.apps.cli._screen import complain
+from katcp.apps.cli._tls import Tls
 from katcp.client import AsyncClient
 from katcp.errors import KatcpClientError
 
@@ -26,7 +28,12 @@ _ERRNO = re.compile(r"\[Errno (-?\d+)\] *([^\[]*)")
 
 @contextlib.asynccontextmanager
 async def connected(
-    host: str, port: int, timeout: float | None, verbose: bool = False
+    host: str,
+    port: int,
+    timeout: float | None,
+    verbose: bool = False,
+    tls: Tls | None = None,
+    progress: Progress | None = None,
 ) -> AsyncIterator[Asker]:
     """Connect to a device, once, and disconnect in the end.
 
@@ -48,19 +55,23 @@ async def connected(
         auto_reconnect=False,
         greeting_timeout=min(_GREETING, limit),
     )
+    if tls is not None:
+        client.use_tls(*tls)
     client.CONNECT_TIMEOUT = limit
     client.set_ioloop()
     client.start()
     address = format_address(host, port)
+    progress = progress or Progress()
     try:
-        await client.until_connected(limit)
-        await client.until_protocol(limit)
+        with progress.step(f"connecting to {visible(address)}"):
+            await client.until_connected(limit)
+            await client.until_protocol(limit)
     except WaitTimeout:
         raise NoConnection(f"cannot connect to {visible(address)}: timed out") from None
     except KatcpClientError:
         raise NoConnection(f"cannot connect to {visible(address)}: {trouble.reason()}") from None
     else:
-        yield Asker(client, timeout)
+        yield Asker(client, timeout, progress)
     finally:
         client.stop()
         with contextlib.suppress(WaitTimeout, KatcpClientError):

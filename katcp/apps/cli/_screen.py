@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 from katcp.apps.cli._escape import to_json
@@ -20,6 +21,27 @@ def wants_colour(stream: TextIO) -> bool:
     return stream.isatty()
 
 
+def can_redraw(stream: TextIO) -> bool:
+    """Tell whether a stream is a terminal on which something can be drawn over what was there."""
+    return stream.isatty() and os.environ.get("TERM") not in ("dumb", "")
+
+
+def can_show(text: str, stream: TextIO) -> bool:
+    """Tell whether characters can be written to a stream."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+class Pages:
+    """What was held back."""
+
+    async def show(self) -> None:
+        """Show it."""
+
+
 class Screen:
     """Prints lines and records.
 
@@ -28,15 +50,19 @@ class Screen:
     json : bool
         Whether records are printed, not lines.
     out : file
+        Where; by default standard output.
     colour : bool
+        By default, as `wants_colour` says.
     """
 
     def __init__(
         self, json: bool = False, out: TextIO | None = None, colour: bool | None = None
     ) -> None:
         self.json = json
-        self._out = sys.stdout if out is None else out
-        self._colour = wants_colour(self._out) if colour is None else colour
+        self.out = sys.stdout if out is None else out
+        self.colour = wants_colour(self.out) if colour is None else colour
+        #: Whether people look at it, who like to be told how old something is.
+        self.for_people = self.out.isatty()
         self._console: Any = None
 
     def lines(self, lines: Iterable[Line]) -> None:
@@ -46,8 +72,8 @@ class Screen:
 
     def line(self, line: Line) -> None:
         """Print a line."""
-        if not self._colour:
-            self._out.write(plain(line) + "\n")
+        if not self.colour:
+            self.out.write(plain(line) + "\n")
             return
         from rich.text import Text
 
@@ -60,13 +86,18 @@ class Screen:
             from rich.console import Console
 
             self._console = Console(
-                file=self._out, force_terminal=True, markup=False, emoji=False, highlight=False
+                file=self.out, force_terminal=True, markup=False, emoji=False, highlight=False
             )
         return self._console
 
     def record(self, record: dict[str, Any]) -> None:
         """Print a record as one line of JSON."""
-        self._out.write(to_json(record) + "\n")
+        self.out.write(to_json(record) + "\n")
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[Pages]:
+        """Hold back what is printed in a block, if there is to be a pager for it."""
+        yield Pages()
 
     def complain(self, text: str) -> None:
         """Print an error in one line, apart from the rest."""
@@ -74,7 +105,7 @@ class Screen:
 
     def flush(self) -> None:
         """See that all that was printed has gone out."""
-        self._out.flush()
+        self.out.flush()
 
 
 def complain(text: str) -> None:

@@ -11,6 +11,7 @@ from katcp.apps.cli._errors import DONE, NoConnection
 from katcp.apps.cli._link import connected
 from katcp.apps.cli._screen import Screen
 from katcp.apps.cli._session import PlainSampler, Quit, Session
+from katcp.apps.cli._tls import Tls
 from katcp.apps.cli._verbs import Here
 from katcp.client import AsyncClient
 from katcp.errors import KatcpClientError
@@ -21,7 +22,13 @@ _END = 0.3
 
 
 async def run_script(
-    host: str, port: int, timeout: float | None, verbose: bool, source: TextIO | None = None
+    host: str,
+    port: int,
+    timeout: float | None,
+    verbose: bool,
+    source: TextIO | None = None,
+    *,
+    tls: Tls | None = None,
 ) -> int:
     """Do what the lines of standard input say; return the status of the last that failed.
 
@@ -30,7 +37,7 @@ async def run_script(
     NoConnection
         If there is none, or it is lost before the end.
     """
-    async with connected(host, port, timeout, verbose) as asker:
+    async with connected(host, port, timeout, verbose, tls) as asker:
         here = Here(asker, Screen())
         session = Session(here, PlainSampler(here))
         lines = LineReader(source or sys.stdin)

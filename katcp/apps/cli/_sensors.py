@@ -13,6 +13,7 @@ from katcp.apps.cli._escape import quoted, visible
 from katcp.apps.cli._format import refusal_text
 from katcp.apps.cli._grammar import Pattern
 from katcp.apps.cli._model import Reading, SensorInfo, parse_readings
+from katcp.apps.cli._progress import Step
 
 _T = TypeVar("_T")
 
@@ -58,9 +59,9 @@ async def find_sensors(asker: Asker, patterns: Sequence[Pattern]) -> Found:
     exact = [pattern.text for pattern in patterns if pattern.exact]
     described: dict[str, SensorInfo | CommandError] = {}
     if everything is None:
-        described = dict(
-            zip(exact, await in_turns([_describe(asker, name) for name in exact]), strict=True)
-        )
+        with asker.progress.step("sensors", len(exact)) as step:
+            results = await in_turns([_describe(asker, name) for name in exact], step)
+        described = dict(zip(exact, results, strict=True))
     for pattern in patterns:
         if everything is not None:
             matches = {name: i for name, i in everything.items() if pattern.matches(name)}
@@ -103,7 +104,9 @@ async def read_sensors(
         }
         return [known[name] for name in names if name in known], errors
     readings = []
-    for result in await in_turns([_read(asker, name) for name in names]):
+    with asker.progress.step("readings", len(names)) as step:
+        results = await in_turns([_read(asker, name) for name in names], step)
+    for result in results:
         if isinstance(result, Reading):
             readings.append(result)
         else:
@@ -132,9 +135,9 @@ async def set_strategy(
     """
     flags = asker.client.protocol_flags
     bulk = flags is not None and flags.bulk_set_sensor_sampling
-    results = await in_turns(
-        [_set(asker, group, strategy) for group in (_groups(names) if bulk else _each(names))]
-    )
+    groups = _groups(names) if bulk else _each(names)
+    with asker.progress.step("strategies", len(groups)) as step:
+        results = await in_turns([_set(asker, group, strategy) for group in groups], step)
     return [error for errors in results for error in errors]
 
 
@@ -179,13 +182,18 @@ async def without_strategy(asker: Asker, names: Sequence[str]) -> set[str]:
     return {name for name, is_so in zip(names, lost, strict=True) if is_so}
 
 
-async def in_turns(coroutines: Sequence[Coroutine[Any, Any, _T]]) -> list[_T]:
+async def in_turns(
+    coroutines: Sequence[Coroutine[Any, Any, _T]], step: Step | None = None
+) -> list[_T]:
     """Return the results of coroutines of which not too many are under way at once."""
     allowed = asyncio.Semaphore(_AT_ONCE)
 
     async def one(coroutine: Coroutine[Any, Any, _T]) -> _T:
         async with allowed:
-            return await coroutine
+            result = await coroutine
+        if step is not None:
+            step.advance()
+        return result
 
     tasks = [asyncio.ensure_future(one(coroutine)) for coroutine in coroutines]
     try:

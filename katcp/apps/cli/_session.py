@@ -21,10 +21,17 @@ from katcp.apps.cli._grammar import (
     parse_strategy,
     request_name,
 )
+from katcp.apps.cli._info import info
 from katcp.apps.cli._model import SensorInfo, parse_readings
+from katcp.apps.cli._screen import Screen
 from katcp.apps.cli._sensors import find_sensors, set_strategy
+from katcp.apps.cli._set import set_value
+from katcp.apps.cli._snapshot import snapshot
 
 _WORDS = frozenset(LOCAL)
+
+#: Words whose output may be long, and comes at once.
+_LISTS = frozenset(["help", "list", "requests", "get", "info"])
 
 
 class Quit(Exception):
@@ -57,10 +64,13 @@ class Session:
     ----------
     here : Here
     sampler : Sampler
+    updates : Screen, optional
+        Where readings are printed that come by themselves; by default where the rest is.
     """
 
-    def __init__(self, here: verbs.Here, sampler: Sampler) -> None:
+    def __init__(self, here: verbs.Here, sampler: Sampler, updates: Screen | None = None) -> None:
         self._here = here
+        self._updates = updates or here.screen
         self._sampler = sampler
         self._format = UpdateFormat(here.asker.major)
         self._watched: dict[str, SensorInfo] = {}
@@ -73,7 +83,10 @@ class Session:
             "watch": self._watch,
             "unwatch": self._unwatch,
             "info": self._info,
+            "set": self._set,
+            "snapshot": self._snapshot,
             "sleep": self._sleep,
+            **dict.fromkeys(("connect", "disconnect", "use", "devices"), self._only_at_a_prompt),
             "quit": self._quit,
             "exit": self._quit,
         }
@@ -89,7 +102,14 @@ class Session:
         """
         try:
             typed = parse_line(line, _WORDS)
-            return DONE if typed is None else await self._do(typed)
+            if typed is None:
+                return DONE
+            if typed.is_request or typed.name not in _LISTS:
+                return await self._do(typed)
+            with self._here.screen.held() as pages:
+                status = await self._do(typed)
+            await pages.show()
+            return status
         except CommandError as error:
             self._here.screen.flush()
             self._here.screen.complain(str(error))
@@ -103,10 +123,11 @@ class Session:
         return await self._does[typed.name](texts(typed.arguments))
 
     def _show_update(self, arguments: list[bytes]) -> None:
+        self._format.major = self._here.asker.major  # not known before there is a connection
         for reading in parse_readings(arguments, self._here.asker.major):
             info = self._watched.get(reading.name) or SensorInfo(reading.name)
-            self._here.screen.line(self._format.line(reading, info))
-        self._here.screen.flush()
+            self._updates.line(self._format.line(reading, info))
+        self._updates.flush()
 
     # -- words of the shell -------------------------------------------------------------
 
@@ -132,7 +153,21 @@ class Session:
         return await verbs.get(self._here, _patterns("get", words))
 
     async def _info(self, words: list[str]) -> int:
-        return await verbs.info(self._here)
+        return await info(self._here)
+
+    async def _set(self, words: list[str]) -> int:
+        if len(words) < 2:
+            raise Misuse("set what? Name a sensor, then its value")
+        values = [word.encode("utf-8", "surrogateescape") for word in words[1:]]
+        return await set_value(self._here, words[0], values)
+
+    async def _snapshot(self, words: list[str]) -> int:
+        if len(words) != 1:
+            raise Misuse("snapshot where? Name a file")
+        return await snapshot(self._here, words[0])
+
+    async def _only_at_a_prompt(self, words: list[str]) -> int:
+        raise Misuse("a script talks to one device")
 
     async def _watch(self, words: list[str]) -> int:
         names, strategy = _names_and_strategy(words)

@@ -18,22 +18,16 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.styles import Style
-from tornado.util import TimeoutError as WaitTimeout
 
-from katcp.apps.cli._asking import Asker
 from katcp.apps.cli._complete import complete, usage
 from katcp.apps.cli._errors import DONE
-from katcp.apps.cli._follow import Follower, KeptSampler, Notices
-from katcp.apps.cli._grammar import format_address
+from katcp.apps.cli._follow import Notices
+from katcp.apps.cli._hub import Hub
 from katcp.apps.cli._live import LiveScreen
 from katcp.apps.cli._script import run_script
-from katcp.apps.cli._session import Quit, Session
-from katcp.apps.cli._verbs import Here
-from katcp.errors import KatcpClientError
-from katcp.inspecting_client import InspectingClientAsync
+from katcp.apps.cli._session import Quit
+from katcp.apps.cli._settings import Settings, Target
 
-#: How long the first prompt waits for the device to be known, or not to be reached [s].
-_FIRST_PROMPT = 3.0
 #: Lines kept below the prompt for what completes it.
 _MENU_LINES = 6
 
@@ -48,38 +42,28 @@ _STYLE = Style.from_dict(
 _PLAIN_STYLE = Style.from_dict({"bottom-toolbar": "noreverse", "bottom-toolbar.text": "noreverse"})
 
 
-def run_shell(host: str, port: int, timeout: float | None, verbose: bool) -> int:
+def run_shell(target: Target, settings: Settings) -> int:
     """Run the shell; return the exit status."""
     if sys.stdin.isatty() and sys.stdout.isatty():
-        return asyncio.run(_interact(host, port, timeout, verbose))
-    return asyncio.run(run_script(host, port, timeout, verbose))
+        return asyncio.run(_interact(target, settings))
+    host, port, timeout, tls, _ = target
+    return asyncio.run(run_script(host, port, timeout, settings.verbose, tls=tls))
 
 
-async def _interact(host: str, port: int, timeout: float | None, verbose: bool) -> int:
+async def _interact(target: Target, settings: Settings) -> int:
     screen = LiveScreen()
-    notices = Notices(screen, verbose)
+    hub = Hub(screen, settings)
+    notices = Notices(screen, settings.verbose)
+    notices.on_trouble = hub.spoken
     logger = logging.getLogger("katcp.apps.cli")
     logger.propagate = False  # what it is told is told to the user, here
     logger.setLevel(logging.DEBUG)
     logger.addHandler(notices)
-    client = InspectingClientAsync(host, port, logger=logger)
-    follower = Follower(client, screen)
-    asker = Asker(client.katcp_client, timeout)
-    session = Session(Here(asker, screen), KeptSampler(client))
-    notices.on_trouble = follower.spoken.set
-    spoken = asyncio.ensure_future(follower.spoken.wait())
-    client.start()
     try:
-        await asyncio.wait([spoken], timeout=_FIRST_PROMPT)
-        await Prompt(format_address(host, port), screen, follower, session).run()
+        await hub.open(target)
+        await Prompt(screen, hub).run()
     finally:
-        spoken.cancel()
-        follower.leave()
-        client.stop()
-        try:
-            await client.until_stopped(2.0)
-        except (WaitTimeout, KatcpClientError):
-            pass
+        await hub.close()
     return DONE
 
 
@@ -88,24 +72,17 @@ class Prompt:
 
     Parameters
     ----------
-    address : str
-        Of the device, safe to print.
     screen : LiveScreen
-    follower : Follower
-    session : Session
+    hub : Hub
     """
 
-    def __init__(
-        self, address: str, screen: LiveScreen, follower: Follower, session: Session
-    ) -> None:
-        self._address = address
+    def __init__(self, screen: LiveScreen, hub: Hub) -> None:
         self._screen = screen
-        self._follower = follower
-        self._session = session
+        self._hub = hub
         self._prompt: PromptSession[str] = PromptSession(
             self._message,
             history=_history(),
-            completer=_DeviceCompleter(follower),
+            completer=_DeviceCompleter(hub),
             complete_while_typing=False,
             auto_suggest=AutoSuggestFromHistory(),
             bottom_toolbar=self._toolbar,
@@ -113,18 +90,21 @@ class Prompt:
             reserve_space_for_menu=_MENU_LINES,
         )
         screen.app = self._prompt.app
-        follower.on_change = self._prompt.app.invalidate
+        hub.on_change = self._prompt.app.invalidate
 
     def _message(self) -> StyleAndTextTuples:
+        place = self._hub.current
         state: StyleAndTextTuples = (
-            [] if self._follower.connected else [("class:off", " (not connected)")]
+            [] if place.follower.connected else [("class:off", f" ({place.follower.state})")]
         )
-        return [("class:address", self._address), *state, ("", "> ")]
+        return [("class:address", place.name), *state, ("", "> ")]
 
     def _toolbar(self) -> StyleAndTextTuples:
         before = self._prompt.default_buffer.document.text_before_cursor
-        text = usage(before, self._follower.vocabulary)
-        return [("", text or "Tab completes, help explains, Ctrl-D leaves")]
+        place, rest = self._hub.addressed(before)
+        text = usage(rest, place.follower.vocabulary)
+        others = f"Also connected: {', '.join(self._hub.others)}; " if self._hub.others else ""
+        return [("", text or f"{others}Tab completes, help explains, Ctrl-D leaves")]
 
     async def run(self) -> None:
         """Go on until the user leaves."""
@@ -143,9 +123,9 @@ class Prompt:
     async def _do(self, line: str) -> None:
         """Have a line done; Ctrl-C ends the wait for it."""
         loop = asyncio.get_running_loop()
-        doing: asyncio.Task[Any] = loop.create_task(self._session.do(line))
+        doing: asyncio.Task[Any] = loop.create_task(self._hub.do(line))
         try:
-            loop.add_signal_handler(signal.SIGINT, doing.cancel)
+            loop.add_signal_handler(signal.SIGINT, self._interrupt, doing)
         except NotImplementedError:
             pass  # Windows: Ctrl-C ends the program
         try:
@@ -160,18 +140,23 @@ class Prompt:
         else:
             doing.result()
 
+    def _interrupt(self, doing: asyncio.Task[Any]) -> None:
+        if not self._screen.paging:  # a pager does as it likes
+            doing.cancel()
+
 
 class _DeviceCompleter(Completer):
-    """Completes from what is known of the device."""
+    """Completes from what is known of the devices."""
 
-    def __init__(self, follower: Follower) -> None:
-        self._follower = follower
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
 
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
     ) -> Iterable[Completion]:
         """Yield what may come next."""
-        for candidate in complete(document.text_before_cursor, self._follower.vocabulary):
+        place, rest = self._hub.addressed(document.text_before_cursor)
+        for candidate in complete(rest, self._hub.vocabulary(place)):
             yield Completion(candidate.text, candidate.start, display_meta=candidate.meta)
 
 

@@ -6,16 +6,16 @@ They are the same for the command line and for the shell.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
 
 from katcp.apps.cli._asking import Asker, texts
 from katcp.apps.cli._errors import DONE, REFUSED, CommandError, Refused
-from katcp.apps.cli._escape import decode, quoted, visible
+from katcp.apps.cli._escape import quoted
 from katcp.apps.cli._format import (
-    Line,
-    Piece,
     columns,
     help_lines,
     message_line,
@@ -30,13 +30,25 @@ from katcp.apps.cli._screen import Screen
 from katcp.apps.cli._sensors import all_sensors, find_sensors, read_sensors
 from katcp.protocol import Message
 
+#: On terminals with fewer columns there is no room for times.
+_NARROW = 72
+
 
 @dataclass(frozen=True)
 class Here:
-    """What a verb works with."""
+    """What a verb works with.
+
+    Attributes
+    ----------
+    asker : Asker
+    screen : Screen
+    again : function or None
+        Connects once more, as an asynchronous context manager that gives another asker.
+    """
 
     asker: Asker
     screen: Screen
+    again: Callable[[], AbstractAsyncContextManager[Asker]] | None = None
 
     @property
     def json(self) -> bool:
@@ -71,7 +83,7 @@ async def list_sensors(here: Here, pattern: Pattern, values: bool = False) -> in
 
 async def list_requests(here: Here, pattern: Pattern) -> int:
     """Print the requests of the device."""
-    helps = {n: text for n, text in (await _help(here.asker)).items() if pattern.matches(n)}
+    helps = {n: text for n, text in (await all_requests(here.asker)).items() if pattern.matches(n)}
     if here.json:
         for name, text in helps.items():
             here.screen.record({"name": name, "description": text})
@@ -80,7 +92,8 @@ async def list_requests(here: Here, pattern: Pattern) -> int:
     return DONE
 
 
-async def _help(asker: Asker) -> dict[str, str]:
+async def all_requests(asker: Asker) -> dict[str, str]:
+    """Return the requests of the device with their help, sorted by name."""
     informs = await asker.ask_ok("help")
     return dict(sorted(_name_and_text(inform) for inform in informs))
 
@@ -108,7 +121,10 @@ async def _print_readings(here: Here, infos: dict[str, SensorInfo]) -> int:
         for reading in readings:
             here.screen.record(reading_record(reading, infos[reading.name], major))
     else:
-        here.screen.lines(columns([reading_row(r, infos[r.name], major) for r in readings]))
+        now = time.time() if here.screen.for_people else None
+        short = now is not None and shutil.get_terminal_size().columns < _NARROW
+        rows = [reading_row(r, infos[r.name], major, now, short) for r in readings]
+        here.screen.lines(columns(rows))
     return report(here, errors)
 
 
@@ -123,11 +139,13 @@ async def call(here: Here, name: str, arguments: Sequence[bytes]) -> int:
     )
     asking.add_done_callback(lambda _: queue.put_nowait(None))
     try:
-        while (inform := await queue.get()) is not None:
-            _print_inform(here, name, inform.arguments)
-            if queue.empty():
-                here.screen.flush()
-        reply, _ = await asking
+        with here.asker.progress.step(f"?{name}") as step:
+            while (inform := await queue.get()) is not None:
+                step.end()
+                _print_inform(here, name, inform.arguments)
+                if queue.empty():
+                    here.screen.flush()
+            reply, _ = await asking
     finally:
         asking.cancel()
     ok = reply.reply_ok()
@@ -148,7 +166,7 @@ def _print_inform(here: Here, name: str, arguments: Sequence[bytes]) -> None:
         here.screen.line(message_line("#", name, arguments))
 
 
-# -- help and info --------------------------------------------------------------------------
+# -- help -----------------------------------------------------------------------------------
 
 
 async def help_on(here: Here, name: str) -> int:
@@ -163,48 +181,3 @@ async def help_on(here: Here, name: str) -> int:
     if not informs:
         raise Refused(f"the device has no help on {quoted(name)}")
     return DONE
-
-
-async def info(here: Here) -> int:
-    """Print what the device is: versions, numbers of sensors and requests, clients."""
-    asker = here.asker
-    versions = await _versions(asker)
-    flags = asker.client.protocol_flags
-    record: dict[str, Any] = {
-        "address": asker.client.bind_address_string,
-        "protocol": str(flags),
-        "versions": versions,
-        "sensors": len(await asker.ask_ok("sensor-list")),
-        "requests": len(await asker.ask_ok("help")),
-    }
-    reply, informs = await asker.ask("client-list")
-    record["clients"] = [decode(i.arguments[0]) for i in informs if i.arguments]
-    if not reply.reply_ok():
-        record["clients"] = None
-    if here.json:
-        here.screen.record(record)
-        return DONE
-    rows: list[Line] = [[Piece("address", "dim"), Piece(visible(record["address"]), "name")]]
-    for name, parts in versions.items():
-        rows.append([Piece(visible(name), "dim"), Piece(visible(" ".join(parts)))])
-    if "katcp-protocol" not in versions:
-        rows.append([Piece("katcp-protocol", "dim"), Piece(visible(record["protocol"]))])
-    rows.append([Piece("sensors", "dim"), Piece(str(record["sensors"]))])
-    rows.append([Piece("requests", "dim"), Piece(str(record["requests"]))])
-    if record["clients"] is not None:
-        rows.append([Piece("clients", "dim"), Piece(visible(", ".join(record["clients"])))])
-    here.screen.lines(columns(rows))
-    return DONE
-
-
-async def _versions(asker: Asker) -> dict[str, list[str]]:
-    """Return what has which version; a device of version 4 tells only in its greeting."""
-    reply, informs = await asker.ask("version-list")
-    if not reply.reply_ok():
-        return {decode_name(name): list(v) for name, v in asker.client.versions.items()}
-    return {words[0]: words[1:] for i in informs if (words := texts(i.arguments))}
-
-
-def decode_name(name: object) -> str:
-    """Return a key of the client's versions as text."""
-    return decode(name) if isinstance(name, bytes) else str(name)

@@ -8,13 +8,10 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from katcp.apps.cli._asking import Asker
-from katcp.apps.cli._follow import Follower, KeptSampler
+from katcp.apps.cli._hub import Hub
 from katcp.apps.cli._live import LiveScreen
-from katcp.apps.cli._session import Session
+from katcp.apps.cli._settings import Settings, Target
 from katcp.apps.cli._shell import Prompt, history_path
-from katcp.apps.cli._verbs import Here
-from katcp.inspecting_client import InspectingClientAsync
 from tests.helpers.scripted import Device
 
 
@@ -23,18 +20,13 @@ async def type_keys(device: Device, keys: str) -> list[str]:
     terminal = io.StringIO()
     with create_pipe_input() as keyboard, create_app_session(keyboard, DummyOutput()):
         screen = LiveScreen(terminal)
-        client = InspectingClientAsync("127.0.0.1", device.port)
-        follower = Follower(client, screen)
-        session = Session(Here(Asker(client.katcp_client), screen), KeptSampler(client))
-        client.start()
-        await client.until_synced(10)
-        await follower.spoken.wait()
-        prompt = Prompt("device", screen, follower, session)
+        hub = Hub(screen, Settings())
+        await hub.open(Target("127.0.0.1", device.port), "device")
+        prompt = Prompt(screen, hub)
         assert "".join(text for _, text, *_ in prompt._message()) == "device> "
         keyboard.send_text(keys)
         await prompt.run()
-        follower.leave()
-        await client.stop()
+        await hub.close()
     return terminal.getvalue().splitlines()
 
 

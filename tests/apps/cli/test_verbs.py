@@ -1,12 +1,14 @@
 """The verbs, on a device of the test; see also tests/system."""
 
 import asyncio
+import re
 
 import pytest
 
 from katcp.apps.cli import _verbs as verbs
 from katcp.apps.cli._errors import Refused, TimedOut
 from katcp.apps.cli._grammar import parse_pattern
+from katcp.apps.cli._info import info
 from katcp.protocol import Message
 from tests.apps.cli.helpers import here, readings
 from tests.helpers.scripted import V4, Device, Session, until
@@ -182,21 +184,27 @@ async def test_info() -> None:
     made = device()
     made.answers["version-list"] = lambda session, message: [b"# x 1.0 b", b"! ok 1"]
     async with made, here(made) as (place, paper):
-        assert await verbs.info(place) == 0
-        assert paper.shown == [
+        assert await info(place) == 0
+        *shown, latency = paper.shown
+        assert shown == [
             f"address         127.0.0.1:{made.port}",
             "x               1.0 b",
             "katcp-protocol  5.1-BIMT",
+            "flags           bulk sampling, message ids, many clients, timeout hints",
             "sensors         3",
+            "  nominal       1",
+            "  warn          1",
+            "  unknown       1",
             "requests        2",
         ]
+        assert re.fullmatch(r"latency +min .*s, median .*s, max .*s \(10 round trips\)", latency)
 
 
 async def test_info_of_an_old_device() -> None:
     made = Device(V4)
     made.answers["client-list"] = lambda session, message: [b"# 1.2.3.4:5", b"! ok 1"]
     async with made, here(made, json=True) as (place, paper):
-        assert await verbs.info(place) == 0
+        assert await info(place) == 0
         (record,) = paper.records
         assert record["protocol"].startswith("4")
         assert record["versions"] == {}
