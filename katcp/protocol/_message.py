@@ -280,6 +280,10 @@ class Message:
     @classmethod
     def request(cls, name: str, *args: object, mid: object = None) -> Message:
         """Make a request."""
+        if cls is Message and mid is None and type(name) is str:
+            # As `__init__` has it, without being called by the type: 0.7 µs in place of 1.1.
+            check_name(name)
+            return make_message(0, name, format_arguments(args), None)
         return cls(cls.REQUEST, name, args, mid)
 
     @classmethod

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from future.types.newbytes import newbytes
 from future.types.newstr import newstr
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from katcp.errors import KatcpSyntaxError
@@ -342,3 +342,26 @@ def test_every_message_round_trips(message: Message) -> None:
     assert b"\n" not in wire
     assert MessageParser().parse(wire) == message
     assert bytes(MessageParser().parse(wire)) == wire
+
+
+class _Own(Message):
+    __slots__ = ()
+
+
+@given(st.text(max_size=5), st.lists(st.integers() | st.text() | st.binary() | st.floats()))
+@example("add", [1, "2", b"3", 4.5])
+@example("", [])
+def test_a_request_made_quickly_is_the_same(name: str, arguments: list[object]) -> None:
+    def outcome(make: Any) -> Any:
+        try:
+            message = make()
+        except KatcpSyntaxError as error:
+            return str(error)
+        return type(message.arguments), bytes(message), message.mid, message.mtype
+
+    plain = outcome(lambda: Message(Message.REQUEST, name, arguments))
+    assert outcome(lambda: Message.request(name, *arguments)) == plain
+    assert outcome(lambda: _Own.request(name, *arguments)) == plain
+    if not isinstance(plain, str):
+        assert type(_Own.request(name)) is _Own
+        assert type(Message.request(name)) is Message
