@@ -54,7 +54,9 @@ def nothing_stays() -> Iterator[None]:
     """
     files = open_files()
     threads = set(threading.enumerate())
+    level = logging.getLogger("katcp").level
     yield
+    assert logging.getLogger("katcp").level == level, "the test left the log at another level"
     extra = _extra_threads(threads)
     if not extra and open_files() <= files:  # as good as always; all of this takes 0.1 ms
         return

@@ -110,11 +110,15 @@ def _ask(
     async def ask_quickly() -> Iterable[str]:
         return await asyncio.wait_for(ask(), _PATIENCE)
 
-    logging.getLogger("katcp").setLevel(logging.CRITICAL)  # the command line is not for that
+    log = logging.getLogger("katcp")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # the command line is not for that
     try:
         found = asyncio.run(ask_quickly())
     except (CommandError, asyncio.TimeoutError, OSError):
         return []
+    finally:
+        log.setLevel(level)
     return [n for n in found if n.startswith(incomplete) and _HARMLESS.fullmatch(n)]
 
 
