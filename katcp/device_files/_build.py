@@ -8,7 +8,7 @@ from typing import Any
 
 from katcp.device_files import _build_requests as requests
 from katcp.device_files import _build_sources as sources
-from katcp.device_files._forms import Fields
+from katcp.device_files._forms_of_many import Fields
 from katcp.device_files._problems import Place, Problems, hint, quoted
 from katcp.device_files._spec import DeviceSpec, Request, SensorSpec
 from katcp.device_files._tree import Scalar

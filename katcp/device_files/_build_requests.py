@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from katcp.device_files._build_sources import command
-from katcp.device_files._forms import Fields
+from katcp.device_files._forms_of_many import Fields
 from katcp.device_files._problems import Place, quoted
 from katcp.device_files._spec import (
     Argument,

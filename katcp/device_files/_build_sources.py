@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from katcp.device_files._forms import Fields
-from katcp.device_files._grammar import NUMBER_SIGNALS, SIGNALS
+from katcp.device_files._forms_of_many import Fields
+from katcp.device_files._grammar_of_sources import NUMBER_SIGNALS, SIGNALS
 from katcp.device_files._problems import Place, hint, quoted
 from katcp.device_files._spec import (
     Command,

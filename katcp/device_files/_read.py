@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from katcp.device_files._build import Builder
-from katcp.device_files._forms import BAD, Fields
+from katcp.device_files._forms import BAD
+from katcp.device_files._forms_of_many import Fields
 from katcp.device_files._grammar import OTHER_SECTIONS, SECTIONS
 from katcp.device_files._problems import DeviceFileError, Place, Problem, Problems, hint, quoted
 from katcp.device_files._spec import DeviceSpec

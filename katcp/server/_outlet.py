@@ -15,7 +15,7 @@ from katcp.server._request import SENT, Sent
 
 if TYPE_CHECKING:
     from katcp.server._access import Gate
-    from katcp.server._listener import Device
+    from katcp.server._carried import Device
 
 #: How long new clients wait to be announced together, so that many at once cost little [s].
 ANNOUNCE_DELAY = 0.05

@@ -20,7 +20,7 @@ import pytest
 
 from katcp.protocol import Message, MessageParser, ProtocolFlags, escape
 from katcp.sensors import Sensor
-from katcp.server import AsyncDeviceServer, DeviceServer, _listener
+from katcp.server import AsyncDeviceServer, DeviceServer, _accepting
 from tests.helpers import timelines
 from tests.helpers.demo_device import V4, V50, V50_NO_IDS, V51, demo_sensors, device_class
 from tests.helpers.serving import serving, still_serves, talking, until
@@ -439,7 +439,7 @@ async def virtual_demo(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
     """Serve on a loop with virtual time, over sockets in memory."""
     address = ("::1", 7147)
     listener = _Listener(address)
-    monkeypatch.setattr(_listener, "bind_sockets", lambda host, port, backlog: [listener])
+    monkeypatch.setattr(_accepting, "bind_sockets", lambda host, port, backlog: [listener])
     device = device_class(V51, "async")(*address)
     assert isinstance(device, AsyncDeviceServer)
     device.start()

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from katcp.device_files import _grammar as grammar
-from katcp.device_files._forms import Defined, Either, Field, Form, Group, ListOf, Named, Value
+from katcp.device_files._forms import Defined, Form, Value
+from katcp.device_files._forms_of_many import Either, Field, Group, ListOf, Named
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "device-file.md"
 

@@ -13,8 +13,8 @@ import pytest
 from katcp.errors import AsyncReply
 from katcp.protocol import Message
 from katcp.server import AsyncDeviceServer, DeviceServer, Sensor
-from katcp.server._connection import MAX_WAITING, MAX_WAITING_BYTES
 from katcp.server._request import SENT, format_line
+from katcp.server._turns import MAX_WAITING, MAX_WAITING_BYTES
 from tests.helpers.serving import (
     Bare,
     BareThreaded,

@@ -17,7 +17,7 @@ from katcp.server import (
     Sensor,
     ThreadsafeClientConnection,
 )
-from katcp.server._listener import _ACCEPT_AT_ONCE
+from katcp.server._accepting import _ACCEPT_AT_ONCE
 from tests.helpers.serving import (
     Bare,
     BareThreaded,

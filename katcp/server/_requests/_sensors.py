@@ -11,10 +11,10 @@ from typing import Any
 from katcp.errors import FailReply
 from katcp.protocol import Message
 from katcp.sensors import Sensor, wire_readings
-from katcp.server._connection import TIME_SLICE
 from katcp.server._filters import construct_name_filter
 from katcp.server._requests._lists import send_list
 from katcp.server._requests._types import DeviceProtocol
+from katcp.server._turns import TIME_SLICE
 
 #: Slices of time (`TIME_SLICE`) that one request may take to look for a pattern in names; others
 #: have their turns in between.
