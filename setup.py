@@ -42,6 +42,7 @@ LINT = [
     "import-linter>=2.5",
     "codespell>=2.3",
     "types-psutil",
+    "tomli>=2",  # mypy reads the code as Python 3.10 does
     "types-PyYAML",
 ]
 
