@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -41,6 +43,7 @@ def _new_loop(virtual: bool) -> IOLoop:
     return loop
 
 
+_STATUS = pytest.StashKey[int]()
 #: How long what a test has ended may take to be gone [s].
 _GRACE = 5.0
 
@@ -102,6 +105,25 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep what the tests of promises reach, if it is asked for."""
     if figures.path() is not None:
         config.pluginmanager.register(figures)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
+    """Remember how it went, for `pytest_unconfigure`."""
+    session.config.stash[_STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End even if a test that failed has left a thread running: the interpreter would wait."""
+    here = threading.current_thread()
+    left = [t for t in threading.enumerate() if t is not here and not t.daemon]
+    left = [t for t in left if not _idle_worker(t)]
+    if left:
+        sys.stderr.write(f"ended in spite of these threads: {left}\n")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash.get(_STATUS, 1) or 1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import socket
@@ -17,6 +18,8 @@ from katcp.transport import Handshakes, Pump, TlsLayer, bind_sockets, check_cont
 
 #: Clients that are taken in one turn of the loop.
 _ACCEPT_AT_ONCE = 32
+#: Turns of the loop from asyncio's accept to `connection_made`: three in Python 3.10 to 3.13.
+_TURNS_TO_CONNECT = 5
 #: What a client without TLS is told by a server with it.
 _TLS_ONLY = b"#disconnect " + escape(b"This server is to be talked to over TLS.") + b"\n"
 
@@ -164,6 +167,19 @@ class Accepting(Clientele):
             self, next(self._connection_ids)
         )
         return connection
+
+    async def _cease_to_accept(self) -> None:
+        """Stop listening, and let those be connected who have been accepted.
+
+        An `asyncio.Server` that is closed refuses to have a connection made that it has accepted
+        turns before, and leaves its socket open: the client would be connected to nobody.
+        """
+        for sock in self._sockets:
+            with contextlib.suppress(NotImplementedError):  # by loops that are not of selectors
+                self.asyncio_loop.remove_reader(sock)
+        for _ in range(_TURNS_TO_CONNECT):
+            await asyncio.sleep(0)
+        self._close_sockets()
 
     def _close_sockets(self) -> None:
         for server in self._servers:

@@ -90,6 +90,10 @@ class Clientele(Outlet):
         """Take in a new client, if there is a place for it and nothing is against it."""
         if self._stopping is not None:
             self._turn_away(connection, "Device server shutting down.")
+            until_lost = connection.until_lost(self.DISCONNECT_TIMEOUT)
+            goodbye = asyncio.ensure_future(until_lost)
+            self._goodbyes.add(goodbye)
+            goodbye.add_done_callback(self._goodbyes.discard)
             return
         refusal = self.admission.refusal(connection.host)
         if refusal is not None:

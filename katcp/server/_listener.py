@@ -162,7 +162,7 @@ class KATCPServer(Accepting):
         self._stopping = asyncio.Event()
         self._running.clear()
         self._accepting.cancel()
-        self._close_sockets()
+        await self._cease_to_accept()
         self._newcomers.clear()
         if self._idle_watch is not None:
             self._idle_watch.stop()

@@ -534,3 +534,29 @@ async def test_a_new_client_has_nothing_that_it_does_not_need() -> None:
             assert getattr(connection, name) is made
         with pytest.raises(AttributeError, match="'ClientConnection' object has no attribute 'x'"):
             connection.x  # noqa: B018  # reading it is the test
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_a_client_that_was_just_accepted_is_let_go(turns: int) -> None:
+    # asyncio tells of a client some turns after it has accepted it; the server ends in between.
+    class Slow(BareThreaded):
+        async def on_client_connect(self, client_conn: Any) -> None:
+            await asyncio.sleep(60)
+
+    server = Slow("127.0.0.1", 0)
+    server.start(timeout=5)
+    client = socket.socket()
+
+    async def knock_and_stop() -> None:
+        client.connect(server.bind_address)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        server.stop()
+
+    with client:
+        server.ioloop.add_callback(knock_and_stop)
+        server.join(timeout=5)
+        client.settimeout(5)
+        with contextlib.suppress(ConnectionResetError):  # it was not accepted
+            while client.recv(1000):
+                pass
