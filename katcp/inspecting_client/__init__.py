@@ -16,6 +16,7 @@ from katcp.inspecting_client._explorer import RequestType
 from katcp.inspecting_client._feeds import ChangeFeed, ReadingFeed
 from katcp.inspecting_client._hooks import _InformHookDeviceClient as _InformHookDeviceClient
 from katcp.inspecting_client._keeper import ic_logger
+from katcp.inspecting_client._setting import setting_requests
 from katcp.inspecting_client._states import IllegalStep, InspectingClientStateType
 from katcp.inspecting_client._value_watcher import RelayedSensor, SensorWatcher, check_strategy
 
@@ -35,6 +36,7 @@ __all__ = [
     "ensure_native_str",
     "future_timeout_manager",
     "ic_logger",
+    "setting_requests",
     "steal_docstring_from",
     "until_any",
 ]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from katcp.apps._setting import setting_requests
 from katcp.apps.cli import _verbs as verbs
 from katcp.apps.cli._errors import DONE, Refused
 from katcp.apps.cli._escape import quoted
@@ -15,6 +14,7 @@ from katcp.apps.cli._format import refusal_text
 from katcp.apps.cli._grammar import parse_pattern
 from katcp.apps.cli._sensors import all_sensors
 from katcp.apps.cli._verbs import Here
+from katcp.inspecting_client import setting_requests
 
 
 async def set_value(here: Here, name: str, values: Sequence[bytes]) -> int:

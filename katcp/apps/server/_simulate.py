@@ -13,10 +13,10 @@ from typing import Any, ClassVar, TypeVar
 
 import click
 
-from katcp.apps._setting import setting_requests
 from katcp.apps.server._errors import StartError, one_line
 from katcp.apps.server._plausible import Motion
 from katcp.errors import FailReply
+from katcp.inspecting_client import setting_requests
 from katcp.kattypes import concurrent_reply
 from katcp.protocol import Message
 from katcp.sensors import STATUS_NAMES, TYPE_NUMBERS, VALID_STATUSES, Sensor, parse_params

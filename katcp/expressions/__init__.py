@@ -1,0 +1,3 @@
+"""Formulas in texts, evaluated safely and within bounds."""
+
+__all__: list[str] = []
