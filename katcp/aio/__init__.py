@@ -6,7 +6,7 @@ None of the constructors needs a running loop, and none makes one.
 from katcp.aio._attrdict import AttrDict, DefaultAttrDict
 from katcp.aio._backoff import ExponentialRandomBackoff
 from katcp.aio._clock import loop_of, now
-from katcp.aio._events import AsyncCallbackEvent, AsyncEvent
+from katcp.aio._events import AsyncCallbackEvent, AsyncEvent, event_within
 from katcp.aio._states import AsyncState
 from katcp.aio._tasks import (
     LatencyTimer,
@@ -42,6 +42,7 @@ __all__ = [
     "Waiters",
     "call_guarded",
     "done",
+    "event_within",
     "failed",
     "finish_guarded",
     "future_timeout_manager",

@@ -103,3 +103,19 @@ class AsyncCallbackEvent(AsyncEvent):
         """Clear the flag, call ``callback(False)``."""
         super().clear()
         self._callback(False)
+
+
+async def event_within(event: asyncio.Event, timeout: float) -> bool:
+    """Wait until `event` is set, but no longer than `timeout` seconds; tell whether it is.
+
+    Cancelling always ends it. Before Python 3.12, `asyncio.wait_for` loses a cancellation that
+    comes in the turn in which the event is set, and a loop around it goes on for ever.
+    """
+    if event.is_set():
+        return True
+    waiter = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait([waiter], timeout=timeout)
+    finally:
+        waiter.cancel()
+    return event.is_set()

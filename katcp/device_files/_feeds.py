@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from katcp.aio import event_within
 from katcp.device_files._commands import CommandError, run_command
 from katcp.device_files._signals import Step, make_signal
 from katcp.device_files._spec import CommandOutput, FileContent, Reading, Signal
@@ -95,13 +96,14 @@ class Feed:
         """Wait until a time of the loop, or until somebody wants a reading at once."""
         left = until - asyncio.get_running_loop().time()
         if left > 0 and not self._wake.is_set():
-            try:
-                await asyncio.wait_for(self._wake.wait(), left)
-            except asyncio.TimeoutError:
-                pass
+            await event_within(self._wake, left)
         else:
             await asyncio.sleep(0)
         self._wake.clear()
+        if self._task is None:
+            # Before Python 3.12, `wait_for` loses a cancellation that comes when what it waits
+            # for is there, as the end of a command.
+            raise asyncio.CancelledError
 
     def fail(self, reason: str) -> None:
         """Let none of the sensors have a value."""

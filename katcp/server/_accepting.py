@@ -176,7 +176,7 @@ class Accepting(Clientele):
         """
         for sock in self._sockets:
             with contextlib.suppress(NotImplementedError):  # by loops that are not of selectors
-                self.asyncio_loop.remove_reader(sock)
+                self.asyncio_loop.remove_reader(sock.fileno())
         for _ in range(_TURNS_TO_CONNECT):
             await asyncio.sleep(0)
         self._close_sockets()

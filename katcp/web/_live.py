@@ -21,6 +21,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
+from katcp.aio import event_within
 from katcp.protocol import WireMessage
 from katcp.server import Reception
 from katcp.web._inventory import (
@@ -298,15 +299,12 @@ class LivePage:
         self._wake.set()
 
     async def _keep_sending(self) -> None:
-        # Before Python 3.12, a cancellation is lost that comes when what is waited for is there.
         while not self._ended:
-            try:
-                await asyncio.wait_for(self._wake.wait(), _TICK)
-            except asyncio.TimeoutError:
+            if not await event_within(self._wake, _TICK):
                 await self._send({"type": "tick", "time": time.time()})
                 continue
             if not self._urgent.is_set():
-                await _wait_for(self._urgent, _INTERVAL)
+                await event_within(self._urgent, _INTERVAL)
             self._wake.clear()
             self._urgent.clear()
             await self._send_all()
@@ -416,13 +414,6 @@ class LivePage:
 
 def _pieces(items: list[Any], size: int = _PIECE) -> Iterable[list[Any]]:
     return (items[start : start + size] for start in range(0, len(items), size))
-
-
-async def _wait_for(event: asyncio.Event, timeout: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), timeout)
-    except asyncio.TimeoutError:
-        pass
 
 
 async def _as_coroutine(awaitable: Awaitable[None]) -> None:

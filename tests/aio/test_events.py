@@ -5,7 +5,7 @@ import pytest
 from tornado.gen import TimeoutError as TornadoTimeout
 from tornado.ioloop import IOLoop
 
-from katcp.aio import AsyncCallbackEvent, AsyncEvent
+from katcp.aio import AsyncCallbackEvent, AsyncEvent, event_within
 
 
 def test_making_one_needs_no_loop_and_makes_none() -> None:
@@ -118,3 +118,22 @@ def test_a_loop_given_to_the_constructor_is_waited_on(io_loop: IOLoop) -> None:
     event.set_ioloop(None)
     with pytest.raises(RuntimeError, match="No loop is running"):
         event.until_set()
+
+
+async def test_an_event_within_a_time() -> None:
+    event = asyncio.Event()
+    assert not await event_within(event, 0.001)
+    asyncio.get_running_loop().call_later(0.001, event.set)
+    assert await event_within(event, 5)
+    assert await event_within(event, 0)
+
+
+async def test_cancelled_in_the_turn_in_which_the_event_is_set() -> None:
+    event = asyncio.Event()
+    task = asyncio.ensure_future(event_within(event, 5))
+    await asyncio.sleep(0.001)
+    event.set()
+    await asyncio.sleep(0)  # the inner wait is over, and its end not yet heard of
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from tornado.util import TimeoutError as WaitTimeout
 
+from katcp.aio import event_within
 from katcp.apps.cli._asking import Asker
 from katcp.apps.cli._complete import Vocabulary
 from katcp.apps.cli._devices import named_devices
@@ -95,10 +96,7 @@ class Place:
 
     async def until_spoken(self) -> None:
         """Wait until something has been said of the connection, but not for ever."""
-        try:
-            await asyncio.wait_for(self.follower.spoken.wait(), PATIENCE)
-        except asyncio.TimeoutError:
-            pass
+        await event_within(self.follower.spoken, PATIENCE)
 
     async def stop(self) -> None:
         """Disconnect."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import psutil
 
 from katcp._version import __version__
+from katcp.aio import event_within
 from katcp.apps.server._host_hardware import HardwareProbe
 from katcp.apps.server._host_probes import (
     DiskProbe,
@@ -111,10 +112,7 @@ class HostDevice(AsyncDeviceServer):
 
     async def _keep_updated(self) -> None:
         while True:
-            try:
-                await asyncio.wait_for(self._wake.wait(), self._interval)
-            except asyncio.TimeoutError:
-                pass
+            await event_within(self._wake, self._interval)
             self._wake.clear()
             await self._update()
 
