@@ -47,6 +47,7 @@ def serve_arguments() -> argparse.Namespace:
     parser.add_argument("--sensors", type=int, default=0)
     parser.add_argument("--requests", type=int, default=0, help="further ones that nobody uses")
     parser.add_argument("--turns", action="store_true", help="time the turns of the loop")
+    parser.add_argument("--rich", action="store_true", help="with endpoints and orders")
     parser.add_argument("--uvloop", action="store_true")
     arguments = parser.parse_args()
     raise_file_limit()

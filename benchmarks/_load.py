@@ -13,7 +13,7 @@ from typing import Any
 
 from _device import raise_file_limit
 from _load_connections import idle
-from _load_requests import bulk, listing, pipeline
+from _load_requests import bulk, listing, pipeline, sections
 from _load_sampling import events, period
 from _load_turns import turns
 from _peers import WrongAnswerError
@@ -22,6 +22,7 @@ JOBS = {
     "pipeline": pipeline,
     "listing": listing,
     "bulk": bulk,
+    "sections": sections,
     "events": events,
     "period": period,
     "idle": idle,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import select
 import time
 from collections.abc import Sequence
@@ -231,5 +232,42 @@ def bulk(job: Job) -> Result:
             count += len(names)
             if time.perf_counter() >= until:
                 return count
+
+    return measure(job, run)
+
+
+# -- orders --------------------------------------------------------------------------------
+
+
+def sections(job: Job) -> Result:
+    """Submit a section of writes, read all that is told of it, over and over, per order."""
+    peer = Peer(job["port"])
+    count = job["orders"]
+    orders = [{"type": "write", "path": f"point-{i}", "value": i} for i in range(count)]
+    text = json.dumps(orders, separators=(",", ":")).encode()
+    request = b"?section-execute[1] 0 %s\n" % text
+
+    peer.socket.sendall(request)
+    got = [peer.line() for _ in range(count + 3)]
+    expect(got[0].startswith(b"!section-execute[1] ok "), f"the reply: {got[0][:200]!r}")
+    name = got[0].split(b" ")[2]
+    expect(got[1] == b"#section-state %s running" % name, f"the second line: {got[1]!r}")
+    told = sorted(got[2:-1], key=lambda line: int(line.split(b" ")[2]))
+    expect(
+        told == [b"#order-state %s %d ok 1 \\@" % (name, i) for i in range(count)],
+        f"orders: {told[:3]}",
+    )
+    expect(got[-1] == b"#section-state %s done" % name, f"the last line: {got[-1]!r}")
+
+    def run(seconds: float) -> int:
+        until = time.perf_counter() + seconds
+        done = 0
+        while True:
+            peer.socket.sendall(request)
+            *_, last = peer.lines(count + 3)
+            expect(last.endswith(b" done"), f"the last line: {last!r}")
+            done += count
+            if time.perf_counter() >= until:
+                return done
 
     return measure(job, run)

@@ -197,7 +197,8 @@ def sample(scenario: Scenario, side: Side, uvloop: bool, cores: str) -> dict[str
         server = [sys.executable, str(HERE / "_canned.py"), *size]
         command = side.program("clients")
     else:
-        options = ["--requests", str(scenario.requests), *(["--turns"] if scenario.turns else [])]
+        options = ["--requests", str(scenario.requests)]
+        options += [f"--{name}" for name in ("turns", "rich") if getattr(scenario, name)]
         server = [*side.program("servers"), *size, *options, *(["--uvloop"] if uvloop else [])]
         command = [sys.executable, str(HERE / "_load.py")]
     places = (other, tested) if scenario.client else (tested, other)

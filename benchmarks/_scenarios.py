@@ -17,6 +17,10 @@ ONE_BY_ONE = ("katcp-python",)
 TELLS_EACH = ("aiokatcp",)
 """The side that tells each client of each new one: half a minute for 2,000 clients to come."""
 
+KEY = r"1.79 \@ 1700000000.250000 nominal"
+CALIBRATED = "1.79 3.58 1700000000.250000 nominal"
+"""What the endpoints of the rich server have."""
+
 SECONDS = 1.0
 """Wall time of one sample. The CPU clock counts nanoseconds; this is for the noise."""
 
@@ -57,6 +61,8 @@ class Scenario:
         Further requests of the server, which nobody uses.
     turns
         Whether the server times the turns of its loop.
+    rich
+        Whether the server has endpoints, and takes orders.
     without
         Sides that cannot do this work, or not in any bearable time.
     """
@@ -71,6 +77,7 @@ class Scenario:
     cores: str = ""
     requests: int = 0
     turns: bool = False
+    rich: bool = False
     without: tuple[str, ...] = ()
 
     def smoke(self) -> Scenario:
@@ -100,6 +107,23 @@ def _pipeline(
             "outstanding": outstanding,
         },
         (Row("cpu", "µs/request", goal),),
+    )
+
+
+def _endpoints(name: str, words: str, request: str, reply: str, outstanding: int = 256) -> Scenario:
+    return Scenario(
+        f"{name}-{outstanding}",
+        f"{words}, {outstanding} outstanding",
+        {
+            "do": "pipeline",
+            "request": request,
+            "reply": reply,
+            "connections": 1,
+            "outstanding": outstanding,
+        },
+        (Row("cpu", "µs/request"),),
+        rich=True,
+        without=OTHERS,
     )
 
 
@@ -198,6 +222,20 @@ SCENARIOS = (
     _listing("sensor-list", 100000, 33),
     _listing("sensor-value", 1000, 30),
     _listing("sensor-value", 1000, 8, fresh=True),
+    _endpoints("plain-get", "typed request that answers as ?get", "plain-get key", f"ok {KEY}"),
+    _endpoints("get", "?get of a key", "get key", f"ok {KEY}"),
+    _endpoints("get", "?get of a key", "get key", f"ok {KEY}", 1),
+    _endpoints("get-cal", "?get of a calibrated key", "get calibrated", f"ok {CALIBRATED}"),
+    _endpoints("plain-set", "typed request that sets a sensor", "plain-set 1.79", "ok 1.79"),
+    _endpoints("set", "?set of a key", "set key 1.79", "ok 1.79"),
+    Scenario(
+        "section-100",
+        "section of 100 writes, each told of",
+        {"do": "sections", "orders": 100},
+        (Row("cpu", "µs/order"),),
+        rich=True,
+        without=OTHERS,
+    ),
     _events(1, 100, 11),
     _events(10, 100, 55),
     _events(100, 100, 90),

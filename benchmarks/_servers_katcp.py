@@ -95,7 +95,12 @@ def further() -> Callable[..., None]:
 
 
 async def main(arguments: argparse.Namespace) -> None:
-    device = with_requests(Device, arguments.requests, further)
+    kind = Device
+    if arguments.rich:  # not imported otherwise: other states of this project may not have it
+        from _servers_katcp_rich import rich_device
+
+        kind = rich_device(Device)
+    device = with_requests(kind, arguments.requests, further)
     server = device("127.0.0.1", 0, arguments.sensors)
     server.start()
     gc.collect()

@@ -18,6 +18,8 @@
     └── SyncError                   a device could not be inspected
 """
 
+from collections.abc import Sequence
+
 __all__ = [
     "AsyncReply",
     "FailReply",
@@ -64,9 +66,19 @@ class KatcpDeviceError(Exception):
 class FailReply(Exception):
     """Raised by a request handler to answer ``!name fail <text>``."""
 
+    @property
+    def katcp_reply(self) -> Sequence[object]:
+        """All arguments of the reply; for subclasses whose replies have more than a text."""
+        return ("fail", str(self))
+
 
 class InvalidReply(FailReply):
     """Raised by a request handler to answer ``!name invalid <text>``."""
+
+    @property
+    def katcp_reply(self) -> Sequence[object]:
+        """All arguments of the reply."""
+        return ("invalid", str(self))
 
 
 class AsyncReply(Exception):

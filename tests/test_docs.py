@@ -29,7 +29,7 @@ ADDRESS = "127.0.0.1:7147"
 VERBS = {
     *("list", "get", "watch", "plot", "log"),
     *("call", "set", "help", "info", "bench"),
-    *("snapshot", "record", "replay", "devices", "completion"),
+    *("snapshot", "record", "replay", "devices", "completion", "orders"),
 }
 PROGRAMS = {
     "katcp-server": [sys.executable, "-m", "katcp.apps.server"],

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from katcp.device_files import _build_requests as requests
 from katcp.device_files import _build_sources as sources
+from katcp.device_files._build_providers import providers
 from katcp.device_files._forms_of_many import Fields
+from katcp.device_files._grammar_of_providers import ENDPOINT_NAME
 from katcp.device_files._problems import Place, Problems, hint, quoted
-from katcp.device_files._spec import DeviceSpec, Request, SensorSpec
+from katcp.device_files._spec import DeviceSpec, EndpointSpec, Request, SensorSpec
 from katcp.device_files._tree import Scalar
 from katcp.device_files._values import Kind
 from katcp.sensors import STATUS_NAMES
@@ -56,13 +60,34 @@ class Builder:
             if request is not None:
                 found[name] = request
         self._setting_requests(sensors, described, asked, found)
+        stores: tuple[EndpointSpec, ...] = ()
+        if "providers" in sections:
+            places = {name: fields.place for name, fields in asked.items()}
+            for name, fields in described.items():
+                if fields.get("settable", False) is not False:
+                    places.setdefault(requests.setting_name(name), fields.at("settable"))
+            described_providers: Any = sections["providers"]  # a list
+            stores = providers(self, described_providers, places)
         device = sections.get("device")
         if device is None:
             return None
         version = device.get("version", "0.1")
         major, minor = (int(part) for part in version.split("."))
         build = device.get("build", f"{device['name']}-{version}")
-        return DeviceSpec(device["name"], (major, minor), build, sensors, found, self.directory)
+        device_name: str = device["name"]
+        file = device.get("persist")
+        return DeviceSpec(
+            device_name,
+            (major, minor),
+            build,
+            sensors,
+            found,
+            self.directory,
+            stores,
+            device.get("node", device_name if re.fullmatch(ENDPOINT_NAME, device_name) else ""),
+            None if file is None else os.path.join(self.directory, file),
+            float(device.get("flush-interval", 1.0)),
+        )
 
     def _setting_requests(
         self,

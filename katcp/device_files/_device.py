@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from katcp.device_files._feeds import Surroundings
 from katcp.device_files._problems import DeviceFileError
@@ -17,7 +17,11 @@ from katcp.device_files._spec import DeviceSpec, SensorSpec
 from katcp.device_files._target import log
 from katcp.device_files._values import judge
 from katcp.sensors import TYPE_NUMBERS, VALID_STATUSES, Sensor
-from katcp.server import AsyncDeviceServer
+from katcp.server import AsyncDeviceServer, ClientConnection
+
+if TYPE_CHECKING:
+    from katcp.device_files._providers import Endpoints
+    from katcp.endpoints import EndpointHost
 
 
 class FileDevice(AsyncDeviceServer):
@@ -40,6 +44,7 @@ class FileDevice(AsyncDeviceServer):
         self._sources: Sources | None = None
         self._around: Surroundings | None = None
         self._own_requests: dict[str, Any] = {}
+        self._endpoints: Endpoints | None = None
         self._reloading = asyncio.Lock()
         super().__init__(*args, **kwargs)
         self.add_service_task(self._end_sources_with_the_server, name="sources of the sensors")
@@ -52,6 +57,25 @@ class FileDevice(AsyncDeviceServer):
             self.add_sensor(make_sensor(sensor))
         for request in spec.requests.values():
             self.add_request(request.name, make_handler(request, self))
+        if spec.providers:
+            self._make_endpoints(spec)
+
+    def _make_endpoints(self, spec: DeviceSpec) -> None:
+        # Devices without endpoints do not load what endpoints need.
+        from katcp.device_files._providers import Endpoints
+
+        self._endpoints = Endpoints(self, spec)
+
+    @property
+    def endpoint_host(self) -> EndpointHost | None:
+        """What serves the endpoints of the file; None as long as it had none."""
+        return None if self._endpoints is None else self._endpoints.host
+
+    def client_gone(self, connection: ClientConnection) -> None:
+        """Forget a client (called by the socket side)."""
+        super().client_gone(connection)
+        if self._endpoints is not None:
+            self._endpoints.host.client_gone(connection)
 
     def build_state(self) -> str:
         """Return name and version of the software, as the file says."""
@@ -158,8 +182,25 @@ class FileDevice(AsyncDeviceServer):
                     _adjust(self.get_sensor(name), before, sensor)
             changes += _told("sensor", new, changed, gone)
             changes += self._change_requests(old, spec)
+            changes += self._change_endpoints(old, spec)
             self._feed()
         return f"{self.device_path}: {', '.join(changes) or 'nothing has changed'}"
+
+    def _change_endpoints(self, old: DeviceSpec, spec: DeviceSpec) -> list[str]:
+        changes = []
+        if self._endpoints is not None:
+            changes = _told("endpoint", *self._endpoints.change(old, spec))
+            for what, before, after in (
+                ("node", old.node, spec.node),
+                ("persist", old.persist, spec.persist),
+                ("flush-interval", old.flush_interval, spec.flush_interval),
+            ):
+                if before != after:
+                    log.warning("%s: %r is taken up at the next start", self.device_path, what)
+        elif spec.providers:
+            self._make_endpoints(spec)
+            changes = _told("endpoint", [one.name for one in spec.providers], [], [])
+        return changes
 
     def _change_requests(self, old: DeviceSpec, spec: DeviceSpec) -> list[str]:
         gone = [name for name in old.requests if name not in spec.requests]

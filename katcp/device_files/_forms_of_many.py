@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from katcp.device_files._forms import BAD, Form, Number
-from katcp.device_files._problems import Place, Problems, hint, or_list, quoted
+from katcp.device_files._problems import Place, Problems, hint, missing_blank, or_list, quoted
 from katcp.device_files._tree import Node, Sequence, Table
 
 
@@ -32,6 +32,10 @@ class ListOf(Form):
     def read(self, node: Node, problems: Problems) -> Any:
         """Return a list; items that are bad are left out, after a complaint."""
         if not isinstance(node, Sequence):
+            if isinstance(node, Table) and node.entries and node.entries[0].name.startswith("-"):
+                first = node.entries[0]
+                problems.add(first.place, f"this has to be {self.label}{missing_blank(first.name)}")
+                return BAD
             return self.refuse(node, problems)
         if not self.least <= len(node.items) <= self.most:
             wanted = f"at least {self.least}" if len(node.items) < self.least else "at most"

@@ -19,7 +19,9 @@ from katcp.device_files._forms import (
     Word,
 )
 from katcp.device_files._forms_of_many import Either, Field, Group, ListOf, Named, Pair
+from katcp.device_files._grammar_of_providers import ENDPOINT, ENDPOINT_NAME, PROVIDER, PROVIDERS
 from katcp.device_files._grammar_of_sources import COMMAND_LINE, SHELL, SOURCE, TIMEOUT
+from katcp.device_files._grammar_of_templates import FOR_FIELD
 from katcp.device_files._values import OTHER_TYPES, TYPE_NAMES
 from katcp.sensors import STATUS_NAMES
 from katcp.server import DeviceServer
@@ -110,18 +112,8 @@ SETTABLE = Either(
     )
 )
 
-_FOR = Field(
-    Named(
-        Either((ListOf(Value(), 1), Text(pattern=r"-?[0-9]+\.\.-?[0-9]+", label="a range"))),
-        ARGUMENT_NAME,
-        "a variable",
-    ),
-    "makes it a template: variables, each with a range such as `1..16` or a list of values. `$n` "
-    "or `${n}` in name and values stands for each of them in turn",
-)
-
 SENSOR_FIELDS = {
-    "for": _FOR,
+    "for": FOR_FIELD,
     "type": Field(Word(TYPE_NAMES, OTHER_TYPES), "type of its values", needed=True),
     "description": Field(Text(), "one sentence for people", default=""),
     "units": Field(Text(longest=100), "unit of its values", default=""),
@@ -188,7 +180,7 @@ ARGUMENT_FIELDS = {
 }
 
 REQUEST_FIELDS = {
-    "for": _FOR,
+    "for": FOR_FIELD,
     "description": Field(Text(), "what it does: the help of the request", needed=True),
     "arguments": Field(
         ListOf(Group(ARGUMENT_FIELDS, {**_SENSOR_OTHERS, "value": "default", "limits": "range"})),
@@ -241,8 +233,28 @@ DEVICE = Group(
             Text(pattern=r"[^\x00-\x20\x7f]+", label="text without spaces"),
             "name and version of its software; by default like `NAME-VERSION`",
         ),
+        "node": Field(
+            Text(pattern=ENDPOINT_NAME, label="a name (letters, digits, _ -)"),
+            "first name of the addresses of its endpoints; by default `name`, if that can be one",
+        ),
+        "persist": Field(
+            Text(pattern=r"[^\0]+", label="a path"),
+            "file, from the directory of the device file, in which the values of stores and the "
+            "locks are kept, so that they are there after a restart",
+        ),
+        "flush-interval": Field(
+            Number(low=0.01, high=3600),
+            "longest time for which a value that was set is not in that file [s]",
+            default=1.0,
+        ),
     },
-    {"title": "name", "api": "version", "api-version": "version"},
+    {
+        "title": "name",
+        "api": "version",
+        "api-version": "version",
+        "database": "persist",
+        "flush_interval": "flush-interval",
+    },
 )
 
 
@@ -262,16 +274,21 @@ REQUESTS = Named(_REQUEST, REQUEST_NAME, "the name of a request", _request_name)
 
 #: The sections of a file: (form, what it is, whether it is needed).
 SECTIONS: dict[str, Field] = {
-    "device": Field(DEVICE, "what the device is", needed=True),
+    "device": Field(DEVICE, "what the device is; needed, unless there are `providers`"),
     "sensors": Field(SENSORS, "its sensors, by name"),
     "requests": Field(REQUESTS, "its requests, by name"),
+    "providers": Field(PROVIDERS, "its endpoints: stores of keys that clients can set"),
 }
+#: One of these has to be there.
+NEEDED = ("device", "providers")
 _DEFINED = (
     _SENSOR,
     _REQUEST,
     Defined("source", SOURCE),
     Defined("fails", _FAILS),
     Defined("runs", _RUNS),
+    PROVIDER,
+    ENDPOINT,
     VARIABLE,
 )
 OTHER_SECTIONS = {
@@ -280,6 +297,9 @@ OTHER_SECTIONS = {
     "commands": "requests",
     "server": "device",
     "katcp": "device",
+    "provider": "providers",
+    "endpoints": "providers",
+    "stores": "providers",
 }
 
 
@@ -290,6 +310,7 @@ def schema() -> dict[str, Any]:
     referred to exist, that values are of the type of their sensor, and so on.
     """
     result = Group(SECTIONS).schema()
+    result["anyOf"] = [{"required": [section]} for section in NEEDED]
     for section, pattern in (("sensors", SENSOR_NAME), ("requests", REQUEST_NAME)):
         found = result["properties"][section]
         (item,) = found["patternProperties"].values()

@@ -103,6 +103,12 @@ def or_list(words: Iterable[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
+def missing_blank(item: str) -> str:
+    """Return a hint for ``-name``, which is meant to be an item of a list."""
+    right = f"- {item[1:]}"
+    return f"; a blank is missing after the dash: {quoted(right)}, not {quoted(item)}"
+
+
 def hint(
     word: str, known: Iterable[str], others: Mapping[str, str] | None = None, sigil: str = ""
 ) -> str:

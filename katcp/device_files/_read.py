@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from katcp.device_files._build import Builder
 from katcp.device_files._forms import BAD
 from katcp.device_files._forms_of_many import Fields
-from katcp.device_files._grammar import OTHER_SECTIONS, SECTIONS
+from katcp.device_files._grammar import NEEDED, OTHER_SECTIONS, SECTIONS
 from katcp.device_files._problems import DeviceFileError, Place, Problem, Problems, hint, quoted
 from katcp.device_files._spec import DeviceSpec
-from katcp.device_files._templates import expand
+from katcp.device_files._templates import expand, expand_list
 from katcp.device_files._toml import parse_toml
-from katcp.device_files._tree import FileError, Node, Table
+from katcp.device_files._tree import FileError, Node, Sequence, Table
 from katcp.device_files._yaml import parse_yaml
 
 #: Endings of the names of device files, and what reads them.
@@ -72,17 +73,27 @@ def _read(name: str, path: Path) -> DeviceSpec:
         if entry.name != "device" and isinstance(node, Table):
             node = expand(_without_unquoted(node, problems), problems)
             names[entry.name] = {e.name for e in node.entries}
+        if entry.name == "providers" and isinstance(node, Sequence):
+            node = expand_list(node, problems)
         value = section.form.read(node, problems)
         if value is not BAD:
             sections[entry.name] = value
-    for wanted, section in SECTIONS.items():
-        if section.needed and root.get(wanted) is None:
-            problems.add(root.place, f"the section {quoted(wanted)} is missing: {section.text}")
+    if all(root.get(wanted) is None for wanted in NEEDED):
+        text = SECTIONS["device"].text.partition(";")[0]
+        problems.add(root.place, f"the section 'device' is missing: {text}")
+    elif root.get("device") is None:
+        sections["device"] = Fields(Table(root.place, ()))
+        sections["device"]["name"] = _name_of(path)
     builder = Builder(problems, names.get("sensors", set()), path)
     spec = builder.device(sections)
     if problems or spec is None:
         raise DeviceFileError(name, problems.found)
     return spec
+
+
+def _name_of(path: Path) -> str:
+    """Return what a device is called that does not say it: as its file is."""
+    return re.sub(r"[^A-Za-z0-9._\-]+", "-", path.stem).strip("-") or "store"
 
 
 def _parse(path: Path) -> Node:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from katcp.device_files._values import Kind
@@ -251,6 +251,27 @@ class SensorSpec:
 
 
 @dataclass(frozen=True)
+class EndpointSpec:
+    """An endpoint of a device, or a provider with what belongs to it.
+
+    Attributes
+    ----------
+    name : str
+    module : str
+        What it is: ``kv_store``, ``kv_store_key`` or ``derived``.
+    options : mapping
+        Keyword arguments of its class.
+    endpoints : tuple of EndpointSpec
+        What belongs to it.
+    """
+
+    name: str
+    module: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    endpoints: tuple[EndpointSpec, ...] = ()
+
+
+@dataclass(frozen=True)
 class DeviceSpec:
     """A device.
 
@@ -266,6 +287,14 @@ class DeviceSpec:
         With those that set sensors.
     directory : str
         Where its commands run, and where paths begin.
+    providers : tuple of EndpointSpec
+        Its outermost endpoints.
+    node : str
+        First name of their addresses.
+    persist : str, optional
+        File in which their values are kept.
+    flush_interval : float
+        Longest time for which a value is not in that file [s].
     """
 
     name: str
@@ -274,3 +303,7 @@ class DeviceSpec:
     sensors: Mapping[str, SensorSpec]
     requests: Mapping[str, Request]
     directory: str
+    providers: tuple[EndpointSpec, ...] = ()
+    node: str = ""
+    persist: str | None = None
+    flush_interval: float = 1.0

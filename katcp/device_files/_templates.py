@@ -45,6 +45,36 @@ def expand(section: Table, problems: Problems) -> Table:
     return replace(section, entries=tuple(entries.values()))
 
 
+def expand_list(items: Sequence, problems: Problems) -> Sequence:
+    """Return a list of tables with what its templates stand for, those of lists inside included.
+
+    Tables have their names by the key ``name``.
+    """
+    found: list[Node] = []
+    made = 0
+    for item in items.items:
+        if isinstance(item, Table):
+            item = replace(item, entries=tuple(_inside(e, problems) for e in item.entries))
+        template = item.get(FOR) if isinstance(item, Table) else None
+        name = item.get("name") if isinstance(item, Table) else None
+        if template is None or not isinstance(name, Scalar):
+            found.append(item)
+            continue
+        copies = _copies(Entry(name.text, name.place, item), template, problems)
+        made += len(copies) * _size(item)
+        if len(found) + len(copies) > MAX_ENTRIES or made > _MAX_MADE:
+            problems.add(item.place, f"more than {MAX_ENTRIES} entries, with those of templates")
+            break
+        found += [_filled(*copy).node for copy in copies]
+    return replace(items, items=tuple(found))
+
+
+def _inside(entry: Entry, problems: Problems) -> Entry:
+    if entry.name == "endpoints" and isinstance(entry.node, Sequence):
+        return replace(entry, node=expand_list(entry.node, problems))
+    return entry
+
+
 #: An entry and what its variables stand for.
 _Copy = tuple[Entry, dict[str, str]]
 

@@ -6,11 +6,12 @@ with limits: neither deep nesting nor aliases of aliases can use up stack or mem
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
 
-from katcp.device_files._problems import Place, quoted
+from katcp.device_files._problems import Place, missing_blank, quoted
 from katcp.device_files._tree import (
     MAX_DEPTH,
     MAX_NODES,
@@ -48,10 +49,27 @@ def parse_yaml(text: str) -> Node:
         mark = error.problem_mark or error.context_mark
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
         what = error.problem or error.context or "an error"
+        slip = _slip(text, place.line)
+        if slip is not None:
+            place, hint = slip
+            what = f"{what}{hint}"
         raise FileError(place, f"not YAML: {what}") from error
     except yaml.YAMLError as error:
         raise FileError(Place(1, 1), f"not YAML: {error}") from error
     return builder.result()
+
+
+#: A dash that is meant to begin an item of a list, and begins a name.
+_DASH = re.compile(r"[ \t]*-(?=[A-Za-z_])[\w\-]+[ \t]*:(?:[ \t]|$)")
+
+
+def _slip(text: str, line: int) -> tuple[Place, str] | None:
+    """Return where a blank is missing after a dash, and a hint; if that is what broke the text."""
+    for number, content in list(enumerate(text.splitlines()[:line], 1))[-3:]:
+        if _DASH.match(content):
+            column = content.index("-") + 1
+            return Place(number, column), missing_blank(content.strip())
+    return None
 
 
 def _place_at(text: str, position: int) -> Place:
@@ -148,6 +166,8 @@ class _Builder:
                 continue
             if key.text in entries:
                 first = entries[key.text].place
+                if key.text.startswith("-"):
+                    raise FileError(first, f"not a list{missing_blank(key.text)}")
                 raise FileError(
                     key.place, f"{quoted(key.text)} is here twice, first in line {first.line}"
                 )

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from types import CoroutineType, NoneType
 from typing import TYPE_CHECKING, Any, cast
 
-from katcp.errors import AsyncReply, FailReply, InvalidReply
+from katcp.errors import AsyncReply, FailReply
 from katcp.kattypes import TypedSignature
 from katcp.protocol import Message, format_argument, format_arguments
 from katcp.server._connection import ClientConnection
@@ -379,8 +379,7 @@ def error_of(future: asyncio.Future[Any]) -> BaseException | None:
 def failure(error: BaseException, tb_limit: int | None) -> list[bytes]:
     """Return the arguments of the reply for what a handler raised."""
     if isinstance(error, FailReply):
-        status = b"invalid" if isinstance(error, InvalidReply) else b"fail"
-        return [status, format_argument(str(error))]
+        return format_arguments(error.katcp_reply)
     return [b"fail", format_argument(exception_text(error, tb_limit))]
 
 

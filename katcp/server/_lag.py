@@ -198,9 +198,13 @@ def _running(stack: list[FrameType]) -> object:
     for frame in stack:
         if frame.f_code is _RUN_ONCE:
             names = frame.f_locals
-            handle = names.get("handle")
+            handle, end_time = names.get("handle"), names.get("end_time")
+            # Before a loop waits it throws out timers that were cancelled; `handle` is one then,
+            # and only the end of the waiting sets the time.
+            if handle is None or end_time is None:
+                return None
             # A connection that is read in each turn has the same callback in all of them.
-            return None if handle is None else (id(handle), names.get("end_time"))
+            return id(handle), end_time
         if frame.f_code in _STARTS:
             request = frame.f_locals.get("req")
     return request  # with a loop that is not written in Python

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
-SEEDS = (EXAMPLES / "weather.yaml", EXAMPLES / "weather.toml")
+SEEDS = (EXAMPLES / "weather.yaml", EXAMPLES / "weather.toml", EXAMPLES / "store.yaml")
 
 #: Pieces that mean something to a reader of YAML or TOML, or to somebody who wants to break one.
 PIECES = [

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from katcp.device_files import _grammar as grammar
+from katcp.device_files import _grammar_of_providers as providers
 from katcp.device_files._forms import Defined, Form, Value
 from katcp.device_files._forms_of_many import Either, Field, Group, ListOf, Named
 
@@ -36,6 +37,12 @@ SECTIONS: list[tuple[str, str, Mapping[str, Field]]] = [
     ("sensors", "Under `sensors`, each name has a table.", grammar.SENSOR_FIELDS),
     ("requests", "Under `requests`, each name has a table.", grammar.REQUEST_FIELDS),
     ("arguments", "Each item of the `arguments` of a request.", grammar.ARGUMENT_FIELDS),
+    (
+        "providers",
+        "Under `providers`, a list of tables; [](../how-to/key-value-store.md) tells more.",
+        providers.STORE_FIELDS,
+    ),
+    ("endpoints", "Each item of the `endpoints` of a provider.", providers.KEY_FIELDS),
 ]
 
 

@@ -21,7 +21,7 @@ def path(tmp_path: Path) -> Path:
     ("text", "said"),
     [
         ("sensor: {}", ["2:1: unknown section 'sensor' (did you mean 'sensors'?)"]),
-        ("zoo: {}", ["2:1: unknown section 'zoo'; there are device, sensors, requests"]),
+        ("zoo: {}", ["2:1: unknown section 'zoo'; there are device, sensors, requests, providers"]),
         ("sensors: 3", ["2:10: this has to be a table, not '3'"]),
         ("sensors:", ["2:9: this has to be a table, not nothing"]),
         (

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from katcp.errors import KatcpSyntaxError
 from katcp.protocol import Message, MessageParser
+from tests.expressions.test_expressions import MEANINGS, REFUSED
 from tests.helpers.transcripts import FOLDER, raw, read
 
 #: Inputs that have found something once.
@@ -102,6 +103,12 @@ def types() -> list[bytes]:
             head = bytes([0, len(others)]) + b"".join(map(_piece, others))
             seeds.append(head + argument[:300])
     return _unique(seeds)[::3]
+
+
+def expressions() -> list[bytes]:
+    """Return formulas, good and bad, each with one of the values."""
+    texts = [text for text, *_ in MEANINGS] + [text for text, *_ in REFUSED]
+    return _unique(bytes([number % 11]) + text.encode() for number, text in enumerate(texts))
 
 
 def server() -> list[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tests.fuzz import _core, _ends, corpus
+from tests.fuzz import _core, _ends, _formulas, corpus
 
 Case = Callable[[bytes], None]
 
@@ -29,6 +29,7 @@ TARGETS = {
     "framing": Entry(lambda: _core.framing, corpus.framing),
     "message": Entry(lambda: _core.message, corpus.message),
     "types": Entry(lambda: _core.types, corpus.types),
+    "expressions": Entry(lambda: _formulas.expressions, corpus.expressions),
     "server": Entry(_ends.Server, corpus.server),
     "client": Entry(_ends.Client, corpus.client),
     "inspecting": Entry(_ends.Inspecting, corpus.inspecting),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from katcp.client import DeviceClient
+from katcp.expressions import Expression
 from katcp.inspecting_client._watcher import SensorKeeper
 from katcp.kattypes import Int
 from katcp.protocol import MessageParser, StreamParser
@@ -96,6 +97,7 @@ BROKEN: dict[str, tuple[Any, str, Any]] = {
     "framing": (StreamParser, "feed", _lose_tail(StreamParser.feed)),
     "message": (MessageParser, "parse", _raise(KeyError("x"))),
     "types": (Int, "decode", _raise(OverflowError("x"))),
+    "expressions": (Expression, "evaluate", lambda *args: 7),
     "server": (DeviceServerBase, "_unknown", lambda *args: None),
     "client": (DeviceClient, "handle_inform", _raise(AttributeError("x"))),
     "inspecting": (SensorKeeper, "_objects_changed", _raise(AttributeError("x"))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 
 from katcp.server._lag import _running, _stack_of
 from tests.helpers.serving import until
@@ -44,3 +45,25 @@ def test_a_thread_without_a_loop_runs_nothing() -> None:
     thread.start()
     thread.join()
     assert seen == [None]
+
+
+async def test_a_loop_that_waits_runs_nothing_though_it_has_thrown_out_a_timer() -> None:
+    loop = asyncio.get_running_loop()
+    watched = threading.get_ident()
+    seen: list[object] = []
+
+    def look() -> None:
+        while len(seen) < 20:
+            seen.append(_running(_stack_of(watched)))
+            time.sleep(0.002)
+        loop.call_soon_threadsafe(done.set)
+
+    done = asyncio.Event()
+    thread = threading.Thread(target=look)
+    loop.call_later(60, lambda: None).cancel()
+    loop.call_later(0.01, thread.start)
+    await asyncio.sleep(0.02)
+    loop.call_later(60, lambda: None).cancel()
+    await done.wait()
+    thread.join()
+    assert seen[-10:] == [None] * 10

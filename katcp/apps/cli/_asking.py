@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from katcp.aio import WaitTimeout, with_timeout
 from katcp.apps.cli._errors import NoConnection, Refused, TimedOut
 from katcp.apps.cli._escape import decode, visible
 from katcp.apps.cli._format import refusal_text
@@ -107,13 +108,14 @@ class Asker:
             collect if on_inform is None else on_inform,
             timeout=limit + _MARGIN,
         )
+        # `asyncio.wait_for` of Python 3.11 forgets to be cancelled if the reply is there by then.
         try:
             if on_inform is not None:
-                reply = await asyncio.wait_for(future, limit)
+                reply = await with_timeout(future, limit)
             else:
                 with self.progress.step(f"?{name}") as step:
-                    reply = await asyncio.wait_for(future, limit)
-        except asyncio.TimeoutError:
+                    reply = await with_timeout(future, limit)
+        except WaitTimeout:
             raise TimedOut(f"no reply to ?{name} from {self.address} within {limit:g} s") from None
         return reply, informs
 

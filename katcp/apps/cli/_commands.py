@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 import katcp.apps.cli._verbs_of_files as verbs_of_files
+import katcp.apps.cli._verbs_of_orders as verbs_of_orders
 import katcp.apps.cli._verbs_of_readings as verbs_of_readings
 import katcp.apps.cli._verbs_of_requests as verbs_of_requests
 from katcp.apps.cli._errors import DONE, INTERRUPTED, MISUSE, CommandError
@@ -30,6 +31,7 @@ VERBS = (
     verbs_of_requests.help_verb,
     verbs_of_requests.info_verb,
     verbs_of_requests.bench_verb,
+    verbs_of_orders.orders_verb,
     verbs_of_files.snapshot_verb,
     verbs_of_files.record_verb,
     verbs_of_files.replay_verb,

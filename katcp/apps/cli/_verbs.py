@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from katcp.apps.cli._asking import Asker, texts
+from katcp.apps.cli._endpoints import endpoint_kinds, looked_at
 from katcp.apps.cli._errors import DONE, REFUSED, CommandError, Refused
 from katcp.apps.cli._escape import quoted
 from katcp.apps.cli._format import (
@@ -109,9 +110,20 @@ def _name_and_text(inform: Message) -> tuple[str, str]:
 
 async def get(here: Here, patterns: Sequence[Pattern]) -> int:
     """Print the present readings of sensors."""
-    found = await find_sensors(here.asker, patterns)
+    finding = asyncio.ensure_future(find_sensors(here.asker, patterns))
+    errors: list[CommandError] = []
+    try:
+        if any(pattern.exact for pattern in patterns):
+            kinds = await endpoint_kinds(here.asker)
+            if kinds:
+                patterns, errors = await looked_at(here.asker, kinds, patterns)
+                await finding
+                finding = asyncio.ensure_future(find_sensors(here.asker, patterns))
+        found = await finding
+    finally:
+        finding.cancel()
     status = await _print_readings(here, found.sensors)
-    return report(here, found.errors) or status
+    return report(here, [*found.errors, *errors]) or status
 
 
 async def _print_readings(here: Here, infos: dict[str, SensorInfo]) -> int:

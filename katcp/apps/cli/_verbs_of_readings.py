@@ -83,8 +83,9 @@ def list_verb(filter_text: str, requests: bool, values: bool) -> Job:
 def get_verb(names: Sequence[str]) -> Job:
     r"""Print the present readings of sensors.
 
-    NAME is the name of a sensor, a glob such as 'pump.*', or a /regular expression/. A value in
-    parentheses is one that does not count, because of the status.
+    NAME is the name of a sensor, a glob such as 'pump.*', or a /regular expression/; or the address
+    of an endpoint, or a unique end of it, which is asked for its value then. A value in parentheses
+    is one that does not count, because of the status.
 
     JSON keys: name, value, units, type, status, timestamp (seconds since 1970, UTC). Values are
     numbers for integer, float and timestamp sensors (but "nan", "inf" and "-inf" are strings),

@@ -37,9 +37,10 @@ def call_verb(request: str, arguments: Sequence[str]) -> Job:
 @click.argument("name", shell_complete=complete_sensors)
 @click.argument("values", metavar="VALUE...", nargs=-1, required=True, type=click.UNPROCESSED)
 def set_verb(name: str, values: Sequence[str]) -> Job:
-    """Give the sensor NAME a value; print its reading then.
+    """Give the sensor or endpoint NAME a value; print its reading then.
 
-    The protocol has no request for that, so one is looked for by name: for a sensor pump.mode,
+    Endpoints are set by ?set, and NAME may be a unique end of the address. For other sensors the
+    protocol has no request, so one is looked for by name: for a sensor pump.mode,
     ?pump-set-mode, ?set-pump-mode, ?pump-mode, and ?set-mode or ?mode if no other sensor is called
     so. If there is none, call the request that does it.
 

@@ -61,11 +61,19 @@ def make_device(
             raise StartError(f"{cls.__name__} defines no setup_sensors()") from error
         raise StartError(f"{cls.__name__}() failed: {describe(error)}") from error
     except (Exception, SystemExit) as error:
+        if _is_of_a_database(error):  # it names the file
+            raise StartError(str(error)) from error
         raise StartError(f"{cls.__name__}() failed: {describe(error)}") from error
     device.tb_limit = tb_limit
     if device.ioloop is None:
         device.set_ioloop()
     return device
+
+
+def _is_of_a_database(error: BaseException) -> bool:
+    # Devices that keep nothing do not load what a database needs.
+    storage = sys.modules.get("katcp.storage")
+    return storage is not None and isinstance(error, storage.StorageError)
 
 
 def _keywords(cls: type) -> frozenset[str] | None:

@@ -61,7 +61,10 @@ def check(path: str) -> int:
         for line in error.lines():
             write_error(line, named=False)
         return CANNOT_SERVE
-    sys.stdout.write(f"{path}: {len(spec.sensors)} sensors, {len(spec.requests)} requests\n")
+    parts = f"{len(spec.sensors)} sensors, {len(spec.requests)} requests"
+    if spec.providers:
+        parts += f", {sum(len(one.endpoints) + 1 for one in spec.providers)} endpoints"
+    sys.stdout.write(f"{path}: {parts}\n")
     return DONE
 
 

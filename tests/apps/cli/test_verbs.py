@@ -80,7 +80,7 @@ async def test_get_by_name_asks_for_no_more_than_that() -> None:
             "a.volts  4.5 V  warn     1970-01-01T00:00:01.500Z",
         ]
         assert sorted(line.partition(b" ")[2] for line in made.heard) == [
-            b"a.volts", b"a.volts", b"b.mode", b"b.mode",
+            b"a.volts", b"a.volts", b"b.mode", b"b.mode", b"list-endpoints",
         ]  # fmt: skip
 
 
