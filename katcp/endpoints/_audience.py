@@ -53,8 +53,8 @@ class Audiences(Generic[M]):
     """Members, and who of them wants which routing key."""
 
     def __init__(self) -> None:
-        self._members: dict[Audience, None] = {}
-        self._found: collections.OrderedDict[str, _Found[M] = collections.OrderedDict()
+        self._members: dict[M, None] = {}
+        self._found: collections.OrderedDict[str, _Found[M]] = collections.OrderedDict()
         self._changes: collections.deque[tuple[weakref.ref[M], str]] = collections.deque(
             maxlen=_CHANGES
         )

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: An endpoint, arguments, the key for its lock; the arguments of the answer.
 Operation = Callable[["Endpoint", Sequence[bytes], "str | None"], Awaitable[list[bytes]]]
 
+#: Informs of one request that are sent in one go; others have their turns in between.
+AT_ONCE = 100
+
 _format_timestamp = Timestamp().pack
 
 

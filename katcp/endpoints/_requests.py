@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from katcp.endpoints._codes import InvalidValueError, RoutingKeyError, ServiceError, warn
 from katcp.endpoints._endpoint import Endpoint
 from katcp.endpoints._logged import LoggedEndpoint
-from katcp.endpoints._operations import count, text_of
+from katcp.endpoints._operations import AT_ONCE, count, text_of
 from katcp.endpoints._persistence import check_durable, take_durable, until_durable
 from katcp.endpoints._requests_lock import take_key
 from katcp.kattypes import decode
@@ -17,10 +17,6 @@ from katcp.protocol import Message
 
 if TYPE_CHECKING:
     from katcp.endpoints._host import EndpointHost
-
-
-#: Endpoints that are listed in one go; others have their turns in between.
-_AT_ONCE = 100
 
 
 class EndpointRequests:
@@ -252,7 +248,7 @@ class EndpointRequests:
         else:
             listed = self._find(msg.arguments[0]).walk()[1:]
         for number, endpoint in enumerate(listed, 1):
-            if number % _AT_ONCE == 0:
+            if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
             logs = isinstance(endpoint, LoggedEndpoint) and endpoint.logging.schedule.is_on
             req.inform(endpoint.path, endpoint.kind, endpoint.is_locked, logs)

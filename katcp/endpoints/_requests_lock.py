@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import re
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 from katcp.endpoints._codes import BadPayloadError, InvalidValueError, warn
 from katcp.endpoints._lockout import LONGEST_LEASE, Held
 from katcp.endpoints._locks import Locks
+from katcp.endpoints._operations import AT_ONCE
 from katcp.protocol import Message
 
 log = logging.getLogger("katcp.endpoints")
@@ -240,9 +242,12 @@ class LockRequests:
         for top in self._host.targets(ALL):
             for endpoint in top.walk():
                 held = endpoint.lockout.held
-                if held is not None:
-                    req.inform(endpoint.path, *_shown(held))
-                    count += 1
+                if held is None:
+                    continue
+                req.inform(endpoint.path, *_shown(held))
+                count += 1
+                if count % AT_ONCE == 0:
+                    await asyncio.sleep(0)
         return ("ok", count)
 
     async def request_lock_key(self, req: Any, msg: Message) -> Any:

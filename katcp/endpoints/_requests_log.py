@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from katcp.endpoints._codes import BadPayloadError, InvalidMethodError, InvalidV
 from katcp.endpoints._endpoint import Endpoint
 from katcp.endpoints._logged import LoggedEndpoint, LoggingState, logging_states, set_logging
 from katcp.endpoints._logging import state_word
+from katcp.endpoints._operations import AT_ONCE
 from katcp.endpoints._requests_lock import take_key
 from katcp.endpoints._values import to_argument
 from katcp.protocol import Message
@@ -113,8 +115,10 @@ class LoggingRequests:
                 states += logging_states(target)
             else:
                 states += set_logging(target, word, self._key(req, key))
-        for path, state, remark in states:
+        for number, (path, state, remark) in enumerate(states, 1):
             req.inform(*((path, state, remark) if remark else (path, state)))
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
         return ("ok", len(states))
 
     async def request_schedule_once(self, req: Any, msg: Message) -> Any:
