@@ -167,6 +167,7 @@ class WithMembers(WithLock):
         if self.timeout is None and _TASKS_TELL:
             return await self._awaited(result)
         task = asyncio.ensure_future(self._awaited(result))
+        task.add_done_callback(_looked_at)
         try:
             done, _ = await asyncio.wait([task], timeout=self.timeout)
         finally:
@@ -188,6 +189,12 @@ class WithMembers(WithLock):
             raise cancelled(self.path, error) from error
         except SystemExit as error:
             raise RuntimeError(f"SystemExit: {error}") from error
+
+
+def _looked_at(task: asyncio.Task[Any]) -> None:
+    """Have nobody complain of what a method raised when nobody waited for it any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 #: Whether a task knows that it is cancelled itself.

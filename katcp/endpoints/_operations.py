@@ -10,7 +10,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from katcp.endpoints._codes import BadPayloadError, InvalidMethodError, InvalidValueError
+from katcp.endpoints._codes import (
+    BadPayloadError,
+    InvalidMethodError,
+    InvalidValueError,
+    RoutingKeyError,
+)
 from katcp.endpoints._values import EndpointReading, from_argument, to_argument
 from katcp.kattypes import Timestamp
 from katcp.sensors import STATUSES_RAW
@@ -65,6 +70,21 @@ def arguments_of_reading(reading: EndpointReading) -> list[bytes]:
     ]
 
 
+def _check_again(endpoint: Endpoint, host: object, key: str | None) -> None:
+    """Let a change pass whose turn it is; while it waited, much may have happened.
+
+    Raises
+    ------
+    RoutingKeyError
+        If the endpoint has been removed.
+    AccessDeniedError
+        If it has been locked.
+    """
+    if endpoint.host is not host:
+        raise RoutingKeyError(f"{endpoint.path} has been removed")
+    endpoint.lockout.check(key)
+
+
 async def _get(endpoint: Endpoint, arguments: Sequence[bytes], key: str | None) -> list[bytes]:
     count(arguments, 0, 1, "get target [property]")
     if not arguments:
@@ -81,8 +101,9 @@ async def _set(endpoint: Endpoint, arguments: Sequence[bytes], key: str | None) 
         value = endpoint.raw_value_type.parse(arguments[0])
     except ValueError as error:
         raise InvalidValueError(f"{endpoint.path}: {error}", invalid=True) from None
+    host = endpoint.host
     async with endpoint.lane.turn():
-        endpoint.lockout.check(key)
+        _check_again(endpoint, host, key)
         reading = await endpoint.write(value)
     if reading is None:
         return []
@@ -97,8 +118,9 @@ async def _cmd(endpoint: Endpoint, arguments: Sequence[bytes], key: str | None) 
     command = endpoint.command(text_of(arguments[0]))
     endpoint.lockout.check(key)
     args, kwargs = command.bind(arguments[1:])
+    host = endpoint.host
     async with endpoint.lane.turn():
-        endpoint.lockout.check(key)
+        _check_again(endpoint, host, key)
         return arguments_of(await endpoint.run_command(command.name, args, kwargs))
 
 
@@ -112,8 +134,9 @@ async def _configure(
     member = endpoint.declared_property(name)
     endpoint.lockout.check(key)
     endpoint.take_remark()
+    host = endpoint.host
     value = await endpoint.configure(
-        name, member.parse(arguments[1]), check=lambda: endpoint.lockout.check(key)
+        name, member.parse(arguments[1]), check=lambda: _check_again(endpoint, host, key)
     )
     remark = endpoint.take_remark()
     return [to_argument(value), to_argument(remark)] if remark else [to_argument(value)]
@@ -122,8 +145,9 @@ async def _configure(
 async def _send(endpoint: Endpoint, arguments: Sequence[bytes], key: str | None) -> list[bytes]:
     count(arguments, 1, None, "send target command ... [lockout-key=KEY]")
     endpoint.lockout.check(key)
+    host = endpoint.host
     async with endpoint.lane.turn():
-        endpoint.lockout.check(key)
+        _check_again(endpoint, host, key)
         answer = endpoint.on_send(*map(from_argument, arguments))
         return arguments_of(await endpoint.bounded(answer))
 

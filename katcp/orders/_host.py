@@ -77,6 +77,8 @@ class OrderHost:
         self._number = 0
         #: All sections that are known, by id, the oldest first.
         self._known: dict[str, Section] = {}
+        #: What clients were told last of sections that have not ended.
+        self._told: dict[str, str] = {}
         self._ended: collections.deque[Section] = collections.deque()
         self._ended_orders = 0
         # Id of a section that has not ended -> client -> None, or messages that wait for its reply.
@@ -320,9 +322,12 @@ class OrderHost:
         if section_id not in self._known:
             self._known[section_id] = section
         # What a journal has goes on later; whoever asks is told how it stands then.
-        if section.state != "abandoned" or self.journal is None:
+        untold = section.state == "abandoned" and self.journal is not None
+        if not untold and self._told.get(section_id) != section.state:
+            self._told[section_id] = section.state
             self._tell(section_id, "section-state", section.state)
         if section.ended:
+            self._told.pop(section_id, None)
             listeners = self._listeners.get(section_id, {})
             if all(held is None for held in listeners.values()):
                 self._listeners.pop(section_id, None)

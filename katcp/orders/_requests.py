@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from katcp.aio import WaitTimeout
-from katcp.errors import FailReply
+from katcp.errors import FailReply, InvalidReply
 from katcp.kattypes import concurrent_reply, request_timeout_hint
 from katcp.orders._section import Section
-from katcp.orders._submission import Seconds, check_points, mount, parse_section
+from katcp.orders._submission import Seconds, check_points, is_disposition, mount, parse_section
 
 if TYPE_CHECKING:
     from katcp.orders._host import OrderHost
@@ -18,7 +18,6 @@ _LONG = 3600.0
 #: The code of a failure that has done nothing.
 _NO_ACTION = 1
 #: Further names of requests.
-_ALIASES = {"section-execute": "order-submit", "section-cancel": "order-cancel"}
 
 
 class OrderRequests:
@@ -34,7 +33,7 @@ class OrderRequests:
 
     def mount(self) -> None:
         """Add them to the device."""
-        mount(self._host, self, _ALIASES)
+        mount(self._host, self)
 
     # -- handing over -------------------------------------------------------------------
 
@@ -101,6 +100,46 @@ class OrderRequests:
         sent = req.reply("ok", name)
         host.let_go(name, connection)
         return sent
+
+    @concurrent_reply
+    async def request_order_submit(
+        self, req: Any, section: bytes, section_id: str = "", last: str = ""
+    ) -> Any:
+        r"""Have a section carried out, described by one argument; see ?section-execute.
+
+        Parameters
+        ----------
+        section : str
+            A JSON array of orders, or an object with these as orders, and disposition (0 if not
+            given), section_id and finish_by. Or all arguments of ?section-execute.
+        section_id : str, optional
+            Name of the section; the device makes one if it is not given.
+
+        Returns
+        -------
+        success : {'ok', 'fail', 'invalid'}
+        section_id : str
+            Name of the section.
+        state : str
+            If it was known already.
+
+        Examples
+        --------
+        ::
+
+            ?order-submit {"orders":[{"type":"write","path":"valve","value":1}],"disposition":1}
+            !order-submit ok s-17
+            #section-state s-17 running
+            #order-state s-17 0 ok 1 \@
+            #section-state s-17 done
+        """
+        if is_disposition(section):
+            return await self.request_section_execute(
+                req, section.decode(), section_id.encode(), last
+            )
+        if last:
+            raise InvalidReply("Too many arguments: a section, and its id, are two.")
+        return await self.request_section_execute(req, "0", section, section_id)
 
     async def _known_already(self, connection: Any, section: Section) -> Any:
         """Answer a client that has submitted a section once more."""
@@ -210,6 +249,8 @@ class OrderRequests:
             await host.executor.recorded(section)
             return ("ok",)
         return "fail", f"section {section_id} is already {section.state}", _NO_ACTION
+
+    request_order_cancel = request_section_cancel
 
     async def request_section_follow(
         self, req: Any, wanted: Literal["on", "off"], section_id: str = ""

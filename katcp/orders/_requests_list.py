@@ -31,7 +31,7 @@ class ListRequests:
 
     def mount(self) -> None:
         """Add them to the device."""
-        mount(self._host, self, {"section-result": "order-status"})
+        mount(self._host, self)
 
     async def request_section_list(self, req: Any, section_id: str = "") -> Any:
         r"""List the sections that have not ended, and the last ones that have.
@@ -185,6 +185,38 @@ class ListRequests:
         """
         await self._host.until_ready()
         return self._tell_orders(req, self._host.find(section_id))
+
+    async def request_order_status(self, req: Any, section_id: str = "") -> Any:
+        r"""Tell what each order of a section came to, or is at; or how all sections stand.
+
+        Parameters
+        ----------
+        section_id : str, optional
+            Name of a section; all sections if not given.
+
+        Informs
+        -------
+        section_id : str
+            For one section as of ?section-progress, an inform for each order; for all of them as
+            of ?section-list, an inform for each section.
+
+        Returns
+        -------
+        success : {'ok', 'fail'}
+        informs : int
+            Number of informs sent.
+
+        Examples
+        --------
+        ::
+
+            ?order-status s-17
+            #order-status s-17 0 write valve ok 1 1700000000.2 \@
+            !order-status ok 1
+        """
+        if section_id:
+            return await self.request_section_progress(req, section_id)
+        return await self.request_section_list(req)
 
     def _tell_orders(self, req: Any, section: Section) -> Any:
         major = self._host.device.katcp_major

@@ -49,9 +49,9 @@ class PointRequests:
 
     def mount(self) -> None:
         """Add them to the device."""
-        mount(self._host, _SingleOrders(self._host), {})
+        mount(self._host, _SingleOrders(self._host))
         if isinstance(self._host.executor.target, PathpointTarget):
-            mount(self._host, _Points(self._host, self._host.executor.target), {})
+            mount(self._host, _Points(self._host, self._host.executor.target))
 
 
 class _SingleOrders:

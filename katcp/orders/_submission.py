@@ -31,15 +31,18 @@ _DISPOSITIONS = {
 _NAME = re.compile(r"[^\s\x00-\x20\x7f]{1,128}")
 
 
-def mount(host: OrderHost, part: Any, aliases: dict[str, str]) -> None:
+def mount(host: OrderHost, part: Any) -> None:
     """Make requests of the methods ``request_*`` of an object."""
     for attribute in dir(part):
         if attribute.startswith("request_"):
             name = attribute.removeprefix("request_").replace("_", "-")
             handler: Callable[..., Any] = getattr(part, attribute)
-            for each in (name, aliases.get(name)):
-                if each is not None:
-                    host.device.add_request(each, handler)
+            host.device.add_request(name, handler)
+
+
+def is_disposition(text: bytes) -> bool:
+    """Tell whether an argument is a disposition, rather than what follows one."""
+    return text.decode("utf-8", "replace") in _DISPOSITIONS
 
 
 def parse_section(disposition: str, orders: bytes, section_id: str) -> Section:

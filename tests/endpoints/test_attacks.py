@@ -518,3 +518,152 @@ async def test_state_is_what_a_model_says(seed: int) -> None:
             assert answer[1] == model.values[leaf]
         for manager, _ in clients.values():
             await manager.__aexit__(None, None, None)
+
+
+# -- what was found once ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_line", "expected"),
+    [
+        (b"?unlock text owner=x", [b"invalid", b"303"]),
+        (b"?lock text \\@ lease=1e10", [b"invalid", b"304"]),
+        (b"?lock text \\@ lease=inf", [b"invalid", b"304"]),
+        (b"?cmd number single_schedule nan", [b"fail", b"304"]),
+        (b"?cmd number single_schedule -1", [b"fail", b"304"]),
+        (b"?cmd number single_schedule inf", [b"fail", b"304"]),
+        (b"?set floored 1e999999", [b"ok"]),
+        (b"?set floored -9e999999", [b"ok"]),
+        (b"?set floored 1e-999999", [b"ok"]),
+        (b"?set floored snan", [b"ok"]),
+        (b"?set number nan", [b"invalid", b"304"]),
+        (b"?set count " + b"9" * 100_000, [b"invalid", b"304"]),
+        (b"?set-condition " + b"9" * 100_000, [b"invalid", b"304"]),
+        (b"?configure number max_interval lockout-key=abc", [b"invalid", b"304"]),
+        (b"?configure text alert_routing_key lockout-key=abc", [b"ok"]),
+    ],
+)
+async def test_what_was_answered_wrongly_once(request_line: bytes, expected: list[bytes]) -> None:
+    store = tree(random.Random(1))[0]
+    async with served(store) as (_, client):
+        answer = await reply(client, request_line)
+        assert [answer[0], *answer[2:3]][: len(expected)] == expected, answer
+        assert b"there are owner=" not in answer[1]
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"?get text %b",
+        b"?get %b",
+        b"?set word %b",
+        b"?cmd text %b",
+        b"?cmd text single_schedule %b",
+        b"?set-condition %b",
+        b"?logging text %b",
+        b"?lock text \\@ lease=%b",
+        b"?lock text \\@ %b=1",
+        b"?configure text max_interval %b",
+        b"?configure settable calibration %b",
+        b"?alert-subscribe %b",
+    ],
+)
+@pytest.mark.parametrize("letter", [b"x", b"\xff", b"\\0"])
+async def test_a_huge_argument_is_not_sent_back(request_line: bytes, letter: bytes) -> None:
+    store = tree(random.Random(1))[0]
+    async with served(store) as (_, client):
+        lines = await client.ask(request_line % (letter * 100_000))
+        assert parse_line(lines[-1])[0] in (b"fail", b"invalid")
+        assert len(lines[-1]) < 4000
+
+
+async def test_a_pattern_that_is_no_text_comes_back_as_it_was() -> None:
+    async with served(StoreKey("k")) as (_, client):
+        assert await client.ask(b"?alert-subscribe[1] \xff.#") == [b"!alert-subscribe[1] ok"]
+        warning, _ = await client.ask(b"?alert-subscribe[2] \xff.#")
+        assert warning.startswith(b"#warning[2] 1 \xff.#")
+        listed = await client.ask(b"?alert-list[3]")
+        assert listed == [b"#alert-list[3] \xff.#", b"!alert-list[3] ok 1 0"]
+        sent = await client.ask(b"?alert-send[4] \xff.x 1")
+        assert sent[-1] == b"!alert-send[4] ok 1"
+
+
+async def test_an_instrument_that_does_not_answer_collects_only_so_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("katcp.endpoints._lanes.MOST_WAITING", 20)
+
+    class Never(Spime):
+        async def on_get(self) -> None:
+            await asyncio.get_running_loop().create_future()
+
+    stuck = Provider("stuck", endpoints=[Never("never")])
+    async with served(stuck, StoreKey("other")) as (_, client):
+        await client.send(*[b"?get[%d] never" % number for number in range(25)])
+        for number in range(21, 25):
+            answer = await client.until_reply()
+            head = b"!get[%d] fail 20\\_requests\\_wait\\_for\\_their\\_turn\\_already 300" % number
+            assert answer == [head]
+        assert (await reply(client, b"?set other 1"))[0] == b"ok"
+
+
+async def test_floods_leave_nothing_behind_and_keep_nobody_waiting() -> None:
+    chance = random.Random(7)
+    async with served(*tree(chance), node="node") as (server, client):
+        host = server.endpoint_host
+
+        async def flood(other: WireClient, *lines: bytes) -> None:
+            await other.send(*lines)
+            for _ in lines:
+                await other.until_reply()
+
+        async with talking(server) as first, talking(server) as second:
+            await asyncio.gather(
+                flood(first, *[b"?alert-subscribe #.a.#.%d" % n for n in range(500)]),
+                flood(
+                    second, *[b"?schedule-once store.text 1000", b"?schedule-once both 9e9"] * 500
+                ),
+            )
+            assert host.alerts.subscribers == 1
+            keys = [b"%032x" % number for number in range(500)]
+            for key in keys:
+                await first.send(b"?lock number %b lease=connection" % key)
+                await second.send(b"?lock count %b lease=1000" % keys[0], b"?lock-key " + key)
+            await flood(client, *[b"?get number"] * 100)
+            for _ in keys:
+                await first.until_reply()
+                await second.until_reply()
+                await second.until_reply()
+            assert len(host.locks._leased) == 2
+            text = host.find("store.text")
+            assert isinstance(text, Spime)
+            assert len(text.logging.schedule._singles) == 100
+        await until(lambda: server.statistics.clients == 1)
+        assert host.alerts.subscribers == 0
+        assert len(host.locks._leased) == 1
+        assert not host.locks._keys
+        assert await reply(client, b"?is-locked number") == [b"ok", b"0"]
+
+
+async def test_what_is_removed_while_a_change_waits_is_not_changed() -> None:
+    chance = random.Random(1)
+    pump = Pump("pump", allow_send=True, endpoints=[Slow("busy", chance)])
+    key = StoreKey("key")
+    pump.add_endpoint(key)
+    async with served(pump) as (_, other):
+        turn = pump.lane.turn()
+        await turn.__aenter__()
+        await other.send(b"?set[1] key 1", b"?cmd[2] key single_schedule 9", b"?set[3] busy 1")
+        await until(lambda: len(pump.lane._waiting) == 3)
+        pump.remove_endpoint(key)
+        again = StoreKey("key")
+        pump.add_endpoint(again)
+        await turn.__aexit__(None, None, None)
+        told = {(await other.until_reply())[-1] for _ in range(3)}
+        assert told == {
+            b"!set[1] fail key\\_has\\_been\\_removed 102",
+            b"!cmd[2] fail key\\_has\\_been\\_removed 102",
+            b"!set[3] ok",
+        }
+        assert key.value is None
+        assert again.value is None

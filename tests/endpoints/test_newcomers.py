@@ -396,6 +396,18 @@ async def test_a_value_that_is_none_of_its_type_is_shown_as_an_error() -> None:
         assert (await reply(client, b"?get half"))[1] == b"1.25"
 
 
+async def test_what_a_hook_raises_when_nobody_waits_for_it_any_more_is_no_matter() -> None:
+    async def stubborn() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise RuntimeError("it would not be cancelled") from None
+
+    async with served(Fixed("x", stubborn, timeout=0.01)) as (_, client):
+        assert (await reply(client, b"?get x"))[0::2] == [b"fail", b"305"]
+        await asyncio.sleep(0.01)
+
+
 # -- the log ----------------------------------------------------------------------------
 
 

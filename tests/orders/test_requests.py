@@ -82,10 +82,29 @@ async def test_other_names_of_the_requests() -> None:
         await client.send(execute([VALVE], 0, "a").replace(b"section-execute", b"order-submit"))
         assert await client.line() == b"!order-submit ok a"
         assert await ask(client, "section-wait", "a") == [["ok", "done"]]
-        *_, reply = await ask(client, "order-status", "a")
+        line, reply = await ask(client, "order-status", "a")
         assert reply == ["ok", "1"]
+        assert line[:6] == ["a", "0", "write", "valve", "ok", "1"]
+        line, reply = await ask(client, "order-status")
+        assert reply == ["ok", "1"]
+        assert line[:2] == ["a", "done"]
         *_, reply = await ask(client, "order-cancel", "a")
         assert reply == ["fail", "section a is already done", "1"]
+
+
+async def test_a_section_in_one_argument() -> None:
+    async with serving(Plant()) as plant, talking(plant) as client:
+        wait = {"type": "wait", "time": 60}
+        for section, section_id in (([wait], "a"), ({"orders": [wait], "disposition": 1}, "b")):
+            reply = await ask(client, "order-submit", json.dumps(section), section_id)
+            assert reply[-1] == ["ok", section_id]
+        first, second, _ = await ask(client, "section-list")
+        assert [first[:3], second[:3]] == [["a", "running", "0"], ["b", "queued", "1"]]
+        line, reply = await ask(client, "order-status", "a")
+        assert line[:6] == ["a", "0", "wait", "60", "running", "1"]
+        for words in (["1"], ["[]", "x", "y"], ["what"], ['{"orders": 1}']):
+            reply = (await ask(client, "order-submit", *words))[-1]
+            assert reply[0] == "invalid", words
 
 
 @pytest.mark.parametrize(
