@@ -194,6 +194,8 @@ class AlertHub:
                 default=0,
             ),
         )
+        for sensor in self._sensors:
+            sensor.set_value(0)
 
     def sensors(self) -> tuple[Sensor, ...]:
         """Return the sensors that tell of it: ``alerts.subscribers`` and ``alerts.dropped``."""

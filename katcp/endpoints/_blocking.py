@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from katcp.endpoints._placed import Placed
 
 
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop that runs in this thread; None if there is none."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 def begin(endpoint: Placed, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call a method of an endpoint; return what it returns, perhaps to be awaited.
 

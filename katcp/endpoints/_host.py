@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from katcp.endpoints._addressed import AddressedEndpoints
 from katcp.endpoints._alerts import AlertHub
+from katcp.endpoints._blocking import running_loop
 from katcp.endpoints._codes import coded
 from katcp.endpoints._derived import DerivedEndpoint
 from katcp.endpoints._endpoint import Endpoint
@@ -27,6 +29,11 @@ from katcp.storage import Database
 
 log = logging.getLogger("katcp.endpoints")
 
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+#: How long another thread waits for the loop to add or remove an endpoint [s].
+_PATIENCE = 10.0
 
 #: What has the requests that come with the first endpoint.
 _REQUESTS: tuple[Callable[[Any], Any], ...] = (
@@ -42,7 +49,8 @@ class EndpointHost(AddressedEndpoints):
 
     It adds the sensors of the endpoints to the device, the requests when the first endpoint comes,
     and does in the background what endpoints do by themselves for as long as the device runs. Use
-    it in the loop of the device, or before that runs. `EndpointServer` has one; a device of
+    it in the loop of the device, or before that runs; endpoints can be added and removed from other
+    threads, too, which wait until that is done. `EndpointServer` has one; a device of
     another class has to pass on `client_gone`.
 
     Parameters
@@ -111,6 +119,9 @@ class EndpointHost(AddressedEndpoints):
             sensor of the device; or it belongs elsewhere.
         """
         check_unplaced(endpoint)
+        self._in_loop(self._add, endpoint)
+
+    def _add(self, endpoint: Endpoint) -> None:
         if endpoint.name in self._top:
             raise ValueError(f"there are two endpoints named {endpoint.name!r}")
         self._take_in(endpoint)
@@ -126,12 +137,35 @@ class EndpointHost(AddressedEndpoints):
         KeyError
             If there is none.
         """
+        return self._in_loop(self._remove, endpoint)
+
+    def _remove(self, endpoint: Endpoint | str) -> Endpoint:
         name = endpoint if isinstance(endpoint, str) else endpoint.name
         gone = self._top[name]
-        self.abandon(gone)
+        self._abandon(gone)
         del self._top[name]
         gone._host = None  # noqa: SLF001
         return gone
+
+    def _in_loop(self, function: Callable[[_T], _R], argument: _T) -> _R:
+        """Call a function in the loop of the device, if that runs, and wait for it."""
+        loop = self._loop
+        if loop is None or loop is running_loop():
+            return function(argument)
+        called: concurrent.futures.Future[_R] = concurrent.futures.Future()
+
+        def call() -> None:
+            if called.set_running_or_notify_cancel():
+                try:
+                    called.set_result(function(argument))
+                except BaseException as error:
+                    called.set_exception(error)
+
+        loop.call_soon_threadsafe(call)
+        try:
+            return called.result(_PATIENCE)
+        finally:
+            called.cancel()
 
     def adopt(self, endpoint: Endpoint) -> None:
         """Serve what has been added to a provider; called by that.
@@ -141,12 +175,18 @@ class EndpointHost(AddressedEndpoints):
         ValueError
             As for `add`.
         """
+        self._in_loop(self._adopt, endpoint)
+
+    def _adopt(self, endpoint: Endpoint) -> None:
         self._take_in(endpoint)
         self.locks.cover(endpoint)
         self._began(endpoint)
 
     def abandon(self, endpoint: Endpoint) -> None:
         """Serve what is about to be removed from a provider no longer; called by that."""
+        self._in_loop(self._abandon, endpoint)
+
+    def _abandon(self, endpoint: Endpoint) -> None:
         with self.device.holding_announcements():
             for one in reversed(endpoint.walk()):
                 self._ended(one)
@@ -200,13 +240,17 @@ class EndpointHost(AddressedEndpoints):
 
     def _began(self, endpoint: Endpoint) -> None:
         """Begin what an endpoint, and those below it, do by themselves, if the device runs."""
-        if self._loop is None:
+        loop = self._loop
+        if loop is None or endpoint.host is not self:
+            return
+        if running_loop() is not loop:  # which began to run while this was added
+            loop.call_soon_threadsafe(self._began, endpoint)
             return
         for one in endpoint.walk():
             if isinstance(one, LoggedEndpoint):
                 one.logging.begin(self.alerts)
             if isinstance(one, DerivedEndpoint):
-                one.follow(self._loop)
+                one.follow(loop)
 
     def _ended(self, endpoint: Endpoint) -> None:
         """End what one endpoint does by itself."""

@@ -403,7 +403,7 @@ class Locks:
         # Once for all of a provider.
         if self._loop is not None and not self._to_arm:
             self._to_arm = True
-            self._loop.call_soon(self._arm)
+            self._loop.call_soon_threadsafe(self._arm)
 
     def _arm(self) -> None:
         self._to_arm = False

@@ -6,6 +6,7 @@ is counted and logged, once until one succeeds again, and the schedule goes on.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import inspect
 import logging
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from katcp.aio import loop_of
 from katcp.endpoints._alerts import AlertHub
+from katcp.endpoints._blocking import running_loop
 from katcp.endpoints._codes import EndpointError, InvalidValueError
 from katcp.endpoints._rule import LoggingRule, Reference
 from katcp.endpoints._schedule import Schedule
@@ -112,6 +114,7 @@ class Logging:
         self._told = False
         self._seldom = Seldom()
         self._hub: AlertHub | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._last: Reference | None = None
         self._due: float | None = None
         self._remark = ""
@@ -189,13 +192,14 @@ class Logging:
     def begin(self, hub: AlertHub) -> None:
         """Send alerts to a hub, and check by schedule if that is on; in the loop."""
         self._hub = hub
+        self._loop = asyncio.get_running_loop()
         self.schedule.begin()
         self._show_state()
 
     def end(self) -> None:
         """End that; nothing is under way afterwards. A schedule that is on will go on."""
         self.schedule.end()
-        self._hub = None
+        self._hub = self._loop = None
 
     def _show_state(self) -> None:
         sensors = self._endpoint.sensors
@@ -291,6 +295,8 @@ class Logging:
     def send(self, values: Mapping[str, Any], routing_key: str | None = None) -> int:
         """Send an alert about the endpoint, with its address as ``path``.
 
+        From a thread other than that of the loop it is sent soon.
+
         Parameters
         ----------
         values : mapping
@@ -300,10 +306,14 @@ class Logging:
         Returns
         -------
         int
-            How many took it.
+            How many took it; 0 from another thread, where nobody knows yet.
         """
         endpoint = self._endpoint
-        if self._hub is None:
+        loop = self._loop
+        if self._hub is None or loop is None:
+            return 0
+        if running_loop() is not loop:
+            loop.call_soon_threadsafe(self.send, values, routing_key)
             return 0
         key = self._routing_key if routing_key is None else routing_key
         count = self._hub.publish(f"{key}.{endpoint.name}", {**values, "path": endpoint.address})

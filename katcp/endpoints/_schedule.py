@@ -14,6 +14,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from katcp.endpoints._blocking import running_loop
 from katcp.endpoints._seldom import Seldom, kind_of
 
 log = logging.getLogger("katcp.endpoints")
@@ -211,11 +212,7 @@ class Schedule:
         loop = self._loop
         if loop is None:
             return
-        try:
-            here = asyncio.get_running_loop() is loop
-        except RuntimeError:
-            here = False
-        if here:
+        if running_loop() is loop:
             function(*args)
             return
         try:

@@ -18,6 +18,7 @@ from katcp.endpoints import (
     AsyncEndpointServer,
     DerivedEndpoint,
     Endpoint,
+    EndpointServer,
     KeyValueStore,
     Provider,
     Spime,
@@ -28,8 +29,8 @@ from katcp.endpoints import (
 )
 from katcp.sensors import Sensor
 from katcp.server import blocking
-from tests.endpoints.served import informs, reply, served
-from tests.helpers.serving import until
+from tests.endpoints.served import informs, reply, served, told
+from tests.helpers.serving import serving_in_thread, until
 
 
 class Fixed(Spime):
@@ -487,3 +488,45 @@ async def test_what_never_ends_is_no_matter_of_others() -> None:
             b"!sensor-value[7] ok"
         )
     assert time.monotonic() - started < 8
+
+
+async def test_a_thread_may_tell_of_what_it_has_seen() -> None:
+    class Thing(Fixed):
+        @blocking
+        def on_get(self) -> float:
+            self.store_value({"seen": 7})
+            return 1
+
+    async with served(Thing("x")) as (_, client):
+        assert (await reply(client, b"?alert-subscribe #"))[0] == b"ok"
+        await client.send(b"?get[1] x")
+        [alert] = await told(client, b"alert")
+        assert alert[1:] == [b"sensor_value.x", b"seen", b"7", b"path", b"x"]
+
+
+def test_endpoints_come_and_go_from_the_thread_of_the_program() -> None:
+    store = KeyValueStore("st", endpoints=[StoreKey("a", initial_value=1)])
+    server = EndpointServer("127.0.0.1", 0, endpoints=[store])
+    host = server.endpoint_host
+    with serving_in_thread(server):
+        every = StoreKey("b", schedule_interval=0.001, schedule_status="on")
+        store.add_endpoint(every)
+        host.add(DerivedEndpoint("twice", "{a} * 2"))
+        deadline = time.monotonic() + 10
+        while not (server.get_sensor("twice").value() == 2.0 and every.reading.timestamp):
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        store.lock(lease=0.02)
+        while server.get_sensor("st.a.locked").value():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        with pytest.raises(ValueError, match="two endpoints named 'a'"):
+            store.add_endpoint(StoreKey("a"))
+        with pytest.raises(ValueError, match="two endpoints named 'twice'"):
+            host.add(StoreKey("twice"))
+        assert store.remove_endpoint("b") is every
+        host.remove("twice")
+        assert not server.has_sensor("st.b")
+        assert [one.path for one in host.all_endpoints()] == ["st", "st.a"]
+    store.add_endpoint(every)
+    assert store.endpoint_names == ["a", "b"]

@@ -75,8 +75,8 @@ async def test_what_fails_far_away() -> None:
         assert result.outcomes[0].detail == "no number"
         with pytest.raises(SectionFailed, match="no number"):
             result.raise_for_failures()
-        with pytest.raises(FailReply, match="order 1: there is no point 'vavle'"):
-            await orders.execute(Section([WaitOrder(0), WriteOrder("vavle", 1)]))
+        with pytest.raises(FailReply, match="order 1: there is no point 'valv'"):
+            await orders.execute(Section([WaitOrder(0), WriteOrder("valv", 1)]))
         assert not orders._open
 
 

@@ -114,7 +114,7 @@ async def test_a_section_in_one_argument() -> None:
         ([VALVE, {"path": "valve"}], "order 1: has no type"),
         ([VALVE, VALVE, {"type": "read"}], "order 2: read has no 'path'"),
         ([write("valve", 1, advise=2)], "order 0: write: 'advise'"),
-        ([VALVE, write("vavle", 1)], "order 1: there is no point 'vavle'"),
+        ([VALVE, write("valv", 1)], "order 1: there is no point 'valv'"),
         ([VALVE, write("valve", 11)], "order 1: "),
         ([VALVE, write("pressure", 1)], "order 1: point 'pressure' cannot be written"),
         ([VALVE, {"type": "wait", "time": -1}], "order 1: wait: "),
