@@ -530,3 +530,13 @@ def test_endpoints_come_and_go_from_the_thread_of_the_program() -> None:
         assert [one.path for one in host.all_endpoints()] == ["st", "st.a"]
     store.add_endpoint(every)
     assert store.endpoint_names == ["a", "b"]
+
+
+async def test_what_is_added_while_the_device_starts_begins_in_its_loop() -> None:
+    key = StoreKey("k", schedule_interval=0.001, schedule_status="on")
+    async with served(key) as (server, _):
+        host = server.endpoint_host
+        host._ended(key)
+        # As of another thread that found no loop when it began, and one when it had ended.
+        await asyncio.get_running_loop().run_in_executor(None, host._began, key)
+        await until(lambda: key.logging.schedule._loop is not None)
