@@ -15,13 +15,11 @@ from katcp.endpoints._blocking import running_loop
 from katcp.endpoints._codes import coded
 from katcp.endpoints._derived import DerivedEndpoint
 from katcp.endpoints._endpoint import Endpoint
+from katcp.endpoints._keys import Persistence
 from katcp.endpoints._locks import Locks
-from katcp.endpoints._logged import LoggedEndpoint
-from katcp.endpoints._persistence import Persistence
+from katcp.endpoints._logging import LoggedEndpoint
 from katcp.endpoints._placed import check_unplaced
-from katcp.endpoints._requests import EndpointRequests
-from katcp.endpoints._requests_lock import LockRequests
-from katcp.endpoints._requests_log import AlertRequests, LoggingRequests
+from katcp.endpoints._requests import AlertRequests, EndpointRequests, LockRequests, LoggingRequests
 from katcp.endpoints._sensors import EndpointSensors
 from katcp.kattypes import concurrent_reply
 from katcp.server import DeviceServer

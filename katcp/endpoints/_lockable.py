@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from katcp.endpoints._lockout import Lockout, lock_family, unlock_family
+from katcp.endpoints._locks import Lockout, lock_family, unlock_family
 from katcp.endpoints._placed import Placed
 
 #: Who holds a lock that the program itself has taken, if it does not say.

@@ -10,7 +10,7 @@ from katcp.endpoints._codes import EndpointError, InvalidMethodError
 from katcp.endpoints._declared import declared_endpoints
 from katcp.endpoints._endpoint import Endpoint
 from katcp.endpoints._lanes import Lane
-from katcp.endpoints._logged import logging_states, set_logging
+from katcp.endpoints._logging import logging_states, set_logging
 from katcp.endpoints._placed import SENSOR_WORDS, check_endpoints, check_unplaced
 from katcp.endpoints._remote import remote_property
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from katcp.endpoints._endpoint import Endpoint
 from katcp.endpoints._host import EndpointHost
-from katcp.endpoints._persistence import Persistence
+from katcp.endpoints._keys import Persistence
 from katcp.endpoints._placed import check_endpoints, check_name
 from katcp.server import AsyncDeviceServer, ClientConnection, DeviceServer
 from katcp.storage import Database

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from katcp.endpoints._logged import LoggedEndpoint
+from katcp.endpoints._logging import LoggedEndpoint
 
 
 class Spime(LoggedEndpoint):

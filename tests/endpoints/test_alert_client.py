@@ -236,7 +236,7 @@ async def test_a_device_that_comes_back_without_alerts(caplog: pytest.LogCapture
 async def test_a_device_that_comes_back_and_does_not_answer_at_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("katcp.endpoints._alert_client._PAUSE", 0.01)
+    monkeypatch.setattr("katcp.endpoints._client._alerts._PAUSE", 0.01)
     calls = []
 
     class Slow(Bare):

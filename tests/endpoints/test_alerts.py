@@ -23,8 +23,8 @@ from katcp.endpoints import (
     Spime,
     StoreKey,
 )
-from katcp.endpoints._alerts import MAX_PATTERNS
-from katcp.endpoints._topics import MAX_KEY, MAX_WORDS
+from katcp.endpoints._alerts._hub import MAX_PATTERNS
+from katcp.endpoints._alerts._topics import MAX_KEY, MAX_WORDS
 from katcp.protocol import ProtocolFlags
 from tests.endpoints.served import informs, reply, served, told
 from tests.helpers.serving import serving, small_client, talking, until

@@ -9,8 +9,8 @@ import weakref
 
 import pytest
 
-from katcp.endpoints._audience import Audiences
-from katcp.endpoints._topics import checked_pattern, matches
+from katcp.endpoints._alerts._audience import Audiences
+from katcp.endpoints._alerts._topics import checked_pattern, matches
 
 
 class Member:

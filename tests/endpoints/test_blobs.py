@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from katcp.endpoints._blobs import BlobStore, BlobVersionError, NoSuchBlobError
-from katcp.endpoints._codes import EndpointError, InvalidValueError
-from katcp.endpoints._remote_blobs import RemoteBlobs
-from katcp.endpoints._requests_blob import PIECE, BlobHost
+from katcp.endpoints._blobs._host import PIECE, BlobHost
+from katcp.endpoints._blobs._remote import RemoteBlobs
+from katcp.endpoints._blobs._store import BlobStore, BlobVersionError, NoSuchBlobError
+from katcp.endpoints._codes._errors import EndpointError, InvalidValueError
 from katcp.inspecting_client import InspectingClientAsync
 from katcp.storage import Database
 from tests.helpers.serving import Bare, serving, small_client, talking, until

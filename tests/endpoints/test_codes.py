@@ -28,7 +28,7 @@ from katcp.endpoints import (
     error_for,
     register_return_code,
 )
-from katcp.endpoints import _codes as codes
+from katcp.endpoints._codes import _errors as codes
 from katcp.errors import FailReply, InvalidReply
 from katcp.protocol import Message
 

@@ -25,9 +25,9 @@ from katcp.endpoints import (
     StoreKey,
     remote_command,
 )
-from katcp.endpoints import _locks as locks_room
-from katcp.endpoints._lockout import family, lock_family, unlock_family
-from katcp.endpoints._requests_lock import LockRequests, take_key
+from katcp.endpoints._locks import _book as locks_room
+from katcp.endpoints._locks._lockout import family, lock_family, unlock_family
+from katcp.endpoints._requests._locks import LockRequests, take_key
 from katcp.errors import FailReply
 from katcp.protocol import Message
 from katcp.server import AccessPolicy

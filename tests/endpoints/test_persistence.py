@@ -25,8 +25,8 @@ from katcp.endpoints import (
     Spime,
     StoreKey,
 )
-from katcp.endpoints import _persistence as persistence
-from katcp.endpoints._persistence import decoded, encoded, take_durable, until_durable
+from katcp.endpoints._keys import _persistence as persistence
+from katcp.endpoints._keys._persistence import decoded, encoded, take_durable, until_durable
 from katcp.storage import Database, StorageError
 from tests.endpoints.served import reply, served
 from tests.helpers.serving import Bare, serving, serving_in_thread, talking, until

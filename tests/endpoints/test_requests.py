@@ -19,7 +19,7 @@ from katcp.endpoints import (
     ServiceError,
     StoreKey,
 )
-from katcp.endpoints._requests import EndpointRequests
+from katcp.endpoints._requests._endpoints import EndpointRequests
 from katcp.protocol import Message, escape
 from tests.endpoints.served import informs, parse_line, reply, served
 from tests.helpers.serving import serving, talking

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from katcp.endpoints._rule import LoggingRule, Reference, as_number
+from katcp.endpoints._logging._rule import LoggingRule, Reference, as_number
 
 
 def broadcasts(rule: LoggingRule, values: list[Any], step: float = 1.0) -> list[int]:

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from katcp.endpoints._alerts import Alert, AlertHub
-from katcp.endpoints._codes import InvalidValueError
-from katcp.endpoints._logged import logging_states, set_logging
-from katcp.endpoints._logging import state_word
+from katcp.endpoints._alerts._hub import Alert, AlertHub
+from katcp.endpoints._codes._errors import InvalidValueError
+from katcp.endpoints._logging._engine import state_word
+from katcp.endpoints._logging._logged import logging_states, set_logging
+from katcp.endpoints._logging._schedule import MAX_SINGLES, Schedule
 from katcp.endpoints._provider import Provider
-from katcp.endpoints._schedule import MAX_SINGLES, Schedule
 from katcp.endpoints._spime import Spime
 from katcp.sensors import Sensor
 from tests.helpers.serving import until

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from katcp.endpoints._topics import checked_pattern, matches
+from katcp.endpoints._alerts._topics import checked_pattern, matches
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,15 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
 
-from katcp.endpoints._alerts import Alert
-from katcp.endpoints._asking import Asker, checked_timeout
-from katcp.endpoints._client import DEFAULT_TIMEOUT
+from katcp.endpoints._alerts import Alert, checked_pattern, matches
+from katcp.endpoints._client._asking import Asker, checked_timeout
+from katcp.endpoints._client._client import DEFAULT_TIMEOUT
 from katcp.endpoints._codes import (
     BrokerConnectionError,
     EndpointError,
     InvalidRequestError,
     RequestTimeoutError,
 )
-from katcp.endpoints._topics import checked_pattern, matches
 from katcp.endpoints._values import from_argument
 from katcp.errors import KatcpClientError
 from katcp.protocol import SEC_TO_MS_FAC, SEC_TS_KATCP_MAJOR, Message

@@ -16,8 +16,8 @@ from katcp.endpoints._codes import (
     ReplyError,
     ServiceError,
     UnableToSendError,
+    error_for,
 )
-from katcp.endpoints._return_codes import error_for
 from katcp.endpoints._values import from_argument
 from katcp.errors import KatcpClientDisconnected, KatcpClientError
 from katcp.protocol import Message

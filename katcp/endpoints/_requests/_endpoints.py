@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from katcp.endpoints._codes import InvalidValueError, RoutingKeyError, ServiceError, warn
 from katcp.endpoints._endpoint import Endpoint
-from katcp.endpoints._logged import LoggedEndpoint
+from katcp.endpoints._keys import check_durable, take_durable, until_durable
+from katcp.endpoints._logging import LoggedEndpoint
 from katcp.endpoints._operations import AT_ONCE, count, text_of
-from katcp.endpoints._persistence import check_durable, take_durable, until_durable
-from katcp.endpoints._requests_lock import take_key
+from katcp.endpoints._requests._locks import take_key
 from katcp.kattypes import decode
 from katcp.protocol import Message
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from katcp.endpoints._codes import AccessDeniedError
-from katcp.endpoints._lockout import (
+from katcp.endpoints._locks._lockout import (
     Held,
     Lockout,
     family,

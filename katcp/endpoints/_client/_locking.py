@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
-from katcp.endpoints._asking import Answer, text_of
+from katcp.endpoints._client._asking import Answer, text_of
 from katcp.endpoints._codes import EndpointError, ReplyError
 
 log = logging.getLogger("katcp.endpoints")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from katcp.endpoints._codes import EndpointError, InvalidValueError
 from katcp.endpoints._endpoint import Endpoint
-from katcp.endpoints._logging import DEFAULT_ROUTING_KEY, Logging, state_word
+from katcp.endpoints._logging._engine import DEFAULT_ROUTING_KEY, Logging, state_word
+from katcp.endpoints._logging._rule import LoggingRule
 from katcp.endpoints._remote import remote_command, remote_property
-from katcp.endpoints._rule import LoggingRule
 from katcp.endpoints._values import EndpointReading
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from katcp.endpoints._event_log import COLOURS
 from katcp.endpoints._placed import check_name
-from katcp.endpoints._silences import Silence
+from katcp.endpoints._predicates._events import COLOURS
+from katcp.endpoints._predicates._silences import Silence
 from katcp.expressions import Expression, Functions
 
 Condition = Callable[[Mapping[str, Any]], object]

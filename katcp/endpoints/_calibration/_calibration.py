@@ -12,8 +12,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
+from katcp.endpoints._calibration._tables import Table
 from katcp.endpoints._codes import InvalidValueError
-from katcp.endpoints._tables import Table
 from katcp.expressions import EvaluationError, Expression, Functions
 
 #: What calibrations can be made of.

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
-from katcp.endpoints._client import EndpointClient
+from katcp.endpoints._client._client import EndpointClient
 from katcp.endpoints._codes import EndpointError, foreseen
 
 

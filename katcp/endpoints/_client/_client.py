@@ -7,9 +7,9 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from katcp.endpoints._asking import Answer, Asker, checked_timeout, text_of
+from katcp.endpoints._client._asking import Answer, Asker, checked_timeout, text_of
+from katcp.endpoints._client._locking import LockingClient
 from katcp.endpoints._codes import EndpointError, InvalidRequestError, ReplyError
-from katcp.endpoints._locking_client import LockingClient
 from katcp.endpoints._values import EndpointReading, from_argument, positional, to_argument
 from katcp.protocol import Message
 from katcp.sensors import STATUS_NAMES

@@ -15,18 +15,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from katcp.aio import loop_of
-from katcp.endpoints._alerts import AlertHub
+from katcp.endpoints._alerts import AlertHub, checked_key
 from katcp.endpoints._blocking import running_loop
 from katcp.endpoints._codes import EndpointError, InvalidValueError
-from katcp.endpoints._rule import LoggingRule, Reference
-from katcp.endpoints._schedule import Schedule
+from katcp.endpoints._logging._rule import LoggingRule, Reference
+from katcp.endpoints._logging._schedule import Schedule
 from katcp.endpoints._seldom import Seldom
-from katcp.endpoints._topics import checked_key
 from katcp.endpoints._values import EndpointReading
 from katcp.sensors import Sensor
 
 if TYPE_CHECKING:
-    from katcp.endpoints._logged import LoggedEndpoint
+    from katcp.endpoints._logging._logged import LoggedEndpoint
 
 log = logging.getLogger("katcp.endpoints")
 

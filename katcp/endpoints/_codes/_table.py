@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from katcp.endpoints._codes import (
+from katcp.endpoints._codes._errors import (
     FIRST_APPLICATION_CODE,
     AccessDeniedError,
     ApplicationError,

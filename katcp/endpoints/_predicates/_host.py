@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from katcp.endpoints._codes import BadPayloadError, InvalidValueError, RoutingKeyError, coded
-from katcp.endpoints._event_log import COLOURS, EventLog, PredicateEvent
 from katcp.endpoints._following import Following, part_of
-from katcp.endpoints._predicates import Predicate
+from katcp.endpoints._predicates._events import COLOURS, EventLog, PredicateEvent
+from katcp.endpoints._predicates._predicate import Predicate
 from katcp.kattypes import concurrent_reply
 from katcp.protocol import Message
 from katcp.sensors import Sensor

@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from katcp.endpoints._audience import Audiences
+from katcp.endpoints._alerts._audience import Audiences
+from katcp.endpoints._alerts._topics import checked_pattern
 from katcp.endpoints._codes import ServiceError
 from katcp.endpoints._seldom import Seldom, kind_of
-from katcp.endpoints._topics import checked_pattern
 from katcp.endpoints._values import to_argument
 from katcp.kattypes import Timestamp
 from katcp.protocol import Message

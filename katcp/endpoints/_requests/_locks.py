@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from katcp.endpoints._codes import BadPayloadError, InvalidValueError, warn
-from katcp.endpoints._lockout import LONGEST_LEASE, Held
-from katcp.endpoints._locks import Locks
+from katcp.endpoints._locks import LONGEST_LEASE, Held, Locks
 from katcp.endpoints._operations import AT_ONCE
 from katcp.protocol import Message
 

@@ -6,10 +6,9 @@ import base64
 from collections.abc import AsyncIterator
 from typing import Any
 
-from katcp.endpoints._blobs import ABSENT, Blob, BlobVersionError, NoSuchBlobError
-from katcp.endpoints._codes import ReplyError, ServiceError
-from katcp.endpoints._requests_blob import PIECE
-from katcp.endpoints._return_codes import error_for
+from katcp.endpoints._blobs._host import PIECE
+from katcp.endpoints._blobs._store import ABSENT, Blob, BlobVersionError, NoSuchBlobError
+from katcp.endpoints._codes import ReplyError, ServiceError, error_for
 from katcp.inspecting_client import InspectingClientAsync
 from katcp.protocol import Message
 

@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from katcp.endpoints._topics import checked_key, matches
+from katcp.endpoints._alerts._topics import checked_key, matches
 
 #: Routing keys for which it is remembered who wants them.
 _REMEMBERED = 1000

@@ -12,7 +12,7 @@ import binascii
 import weakref
 from typing import Any, NamedTuple
 
-from katcp.endpoints._blobs import BlobStore
+from katcp.endpoints._blobs._store import BlobStore
 from katcp.endpoints._codes import BadPayloadError, InvalidValueError, ServiceError, coded
 from katcp.kattypes import request_timeout_hint
 from katcp.protocol import Message

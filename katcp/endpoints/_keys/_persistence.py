@@ -17,7 +17,7 @@ from typing import Any
 
 from katcp.endpoints._codes import InvalidValueError, ResourceError
 from katcp.endpoints._endpoint import Endpoint
-from katcp.endpoints._key_value import StoreKey
+from katcp.endpoints._keys._store import StoreKey
 from katcp.endpoints._locks import PATIENCE
 from katcp.storage import Database, StorageError
 

@@ -14,10 +14,15 @@ from typing import Any, Protocol
 from katcp.endpoints._alerts import AlertHub
 from katcp.endpoints._codes import BadPayloadError, InvalidMethodError, InvalidValueError, warn
 from katcp.endpoints._endpoint import Endpoint
-from katcp.endpoints._logged import LoggedEndpoint, LoggingState, logging_states, set_logging
-from katcp.endpoints._logging import state_word
+from katcp.endpoints._logging import (
+    LoggedEndpoint,
+    LoggingState,
+    logging_states,
+    set_logging,
+    state_word,
+)
 from katcp.endpoints._operations import AT_ONCE
-from katcp.endpoints._requests_lock import take_key
+from katcp.endpoints._requests._locks import take_key
 from katcp.endpoints._values import to_argument
 from katcp.protocol import Message
 
