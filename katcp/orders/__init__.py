@@ -4,25 +4,37 @@ A `Section` is some orders that are handed over together; an `OrderExecutor` car
 a target: points of one's own (`PathpointTarget`) or a device (`ClientTarget`, `ResourceTarget`).
 """
 
+from katcp.orders._client import OrderClient, RemoteSection, SectionInfo, SectionLost
 from katcp.orders._devices import ClientTarget, ResourceTarget
-from katcp.orders._executor import OrderExecutor
+from katcp.orders._executor import (
+    ExecutorStopped,
+    OrderExecutor,
+    QueueFull,
+    SectionJournal,
+    SectionQueue,
+    ThreadedOrderExecutor,
+)
 from katcp.orders._format import OrderFormatError
 from katcp.orders._future import CombinedFuture, SectionFuture
 from katcp.orders._host import OrderHost
-from katcp.orders._journal import Journal
-from katcp.orders._journal_form import JournalEntry
+from katcp.orders._journal import Journal, JournalEntry
 from katcp.orders._json import (
     order_from_json,
     orders_from_json,
     section_from_json,
     section_to_json,
 )
-from katcp.orders._known import ExecutorStopped, QueueFull, SectionJournal
-from katcp.orders._macro import Late, Macro, MacroState
-from katcp.orders._macros import Macros
-from katcp.orders._merging import SectionQueue
-from katcp.orders._occurrences import Calendar, Moments, Occurrences, occurrences
-from katcp.orders._order_client import OrderClient
+from katcp.orders._macros import (
+    Calendar,
+    Late,
+    Macro,
+    MacroHost,
+    Macros,
+    MacroState,
+    Moments,
+    Occurrences,
+    occurrences,
+)
 from katcp.orders._orders import (
     AdviseLevel,
     Disposition,
@@ -46,12 +58,9 @@ from katcp.orders._outcome import (
     state_of,
 )
 from katcp.orders._pathpoint import NotReadYet, Pathpoint, PointFailed, sensor_by_letter
-from katcp.orders._remote import RemoteSection, SectionInfo, SectionLost
-from katcp.orders._requests_macro import MacroHost
 from katcp.orders._section import Section
 from katcp.orders._server import AsyncOrderServer, OrderServer
 from katcp.orders._targets import PathpointTarget, Target
-from katcp.orders._threaded import ThreadedOrderExecutor
 
 __all__ = [
     "FINAL_STATES",

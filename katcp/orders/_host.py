@@ -9,13 +9,10 @@ from typing import Any
 
 from katcp.aio import WaitTimeout, with_timeout
 from katcp.errors import FailReply
-from katcp.orders._executor import OrderExecutor
+from katcp.orders._executor import ExecutorStopped, OrderExecutor, QueueFull
 from katcp.orders._future import SectionFuture
 from katcp.orders._journal import Journal
-from katcp.orders._known import ExecutorStopped, QueueFull
-from katcp.orders._requests import OrderRequests
-from katcp.orders._requests_list import ListRequests
-from katcp.orders._requests_point import PointRequests
+from katcp.orders._requests import ListRequests, OrderRequests, PointRequests
 from katcp.orders._section import Section
 from katcp.orders._sensors import OrderSensors
 from katcp.protocol import Message

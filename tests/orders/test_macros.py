@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from katcp.orders._macro import MAX_MISSED, Late, Macro, MacroState
-from katcp.orders._macros import Macros
-from katcp.orders._occurrences import Calendar, Moments, occurrences
+from katcp.orders._macros._host import MacroHost
+from katcp.orders._macros._macro import MAX_MISSED, Late, Macro, MacroState
+from katcp.orders._macros._macros import Macros
+from katcp.orders._macros._occurrences import Calendar, Moments, occurrences
 from katcp.orders._orders import AdviseLevel, WriteOrder
 from katcp.orders._outcome import Outcome
 from katcp.orders._pathpoint import Pathpoint
-from katcp.orders._requests_macro import MacroHost
 from katcp.orders._section import Section
 from katcp.orders._server import AsyncOrderServer, OrderServer
 from katcp.orders._targets import PathpointTarget

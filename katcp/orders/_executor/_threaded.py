@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from katcp.orders._executor import OrderExecutor
+from katcp.orders._executor._executor import OrderExecutor
 
 _log = logging.getLogger("katcp.orders")
 #: Functions that have not returned when all is over get this much time [s].

@@ -13,7 +13,7 @@ from katcp.orders._outcome import Outcome, SectionAbandoned, SectionResult
 from katcp.orders._section import Section
 
 if TYPE_CHECKING:
-    from katcp.orders._order_client import OrderClient
+    from katcp.orders._client._client import OrderClient
 
 log = logging.getLogger("katcp.orders")
 

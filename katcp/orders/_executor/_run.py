@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from katcp.aio import ExponentialRandomBackoff
-from katcp.orders._attempts import UNTRIED, Attempts, Means, reason_of, text_of
+from katcp.orders._executor._attempts import UNTRIED, Attempts, Means, reason_of, text_of
+from katcp.orders._executor._turns import NO_LANE, Turn
 from katcp.orders._orders import (
     Order,
     ReadOrder,
@@ -33,7 +34,6 @@ from katcp.orders._outcome import (
     Outcome,
 )
 from katcp.orders._section import Section
-from katcp.orders._turns import NO_LANE, Turn
 
 _log = logging.getLogger("katcp.orders")
 #: So many orders are begun in one turn of the loop.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from katcp.errors import FailReply
 from katcp.kattypes import Timestamp, encode
 from katcp.orders._outcome import Outcome
+from katcp.orders._requests._submission import mount
 from katcp.orders._section import Section
-from katcp.orders._submission import mount
 from katcp.sensors import STATUSES
 
 if TYPE_CHECKING:

@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from katcp.aio import WaitTimeout
 from katcp.errors import FailReply, InvalidReply
 from katcp.kattypes import concurrent_reply, request_timeout_hint
+from katcp.orders._requests._submission import (
+    Seconds,
+    check_points,
+    is_disposition,
+    mount,
+    parse_section,
+)
 from katcp.orders._section import Section
-from katcp.orders._submission import Seconds, check_points, is_disposition, mount, parse_section
 
 if TYPE_CHECKING:
     from katcp.orders._host import OrderHost

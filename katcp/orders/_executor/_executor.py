@@ -11,15 +11,15 @@ from typing import Any, ClassVar
 
 from tornado.ioloop import IOLoop
 
-from katcp.orders._attempts import Means
-from katcp.orders._intake import Intake
-from katcp.orders._known import SectionJournal
-from katcp.orders._merging import SectionQueue
+from katcp.orders._executor._attempts import Means
+from katcp.orders._executor._intake import Intake
+from katcp.orders._executor._known import SectionJournal
+from katcp.orders._executor._merging import SectionQueue
+from katcp.orders._executor._run import SectionRun
+from katcp.orders._executor._turns import Slots
 from katcp.orders._orders import Disposition
 from katcp.orders._outcome import FAILED_PREFIX
-from katcp.orders._run import SectionRun
 from katcp.orders._section import Section
-from katcp.orders._turns import Slots
 
 _log = logging.getLogger("katcp.orders")
 #: An attempt that does not end when it is cancelled gets this much time at the end [s].

@@ -8,8 +8,8 @@ from typing import Any
 
 from katcp.errors import FailReply, InvalidReply
 from katcp.orders._host import OrderHost
-from katcp.orders._macro import Late, Macro, MacroState
-from katcp.orders._macros import Macros
+from katcp.orders._macros._macro import Late, Macro, MacroState
+from katcp.orders._macros._macros import Macros
 from katcp.orders._section import Section
 from katcp.protocol import Message
 from katcp.sensors import Sensor

@@ -14,6 +14,7 @@ from typing import Any
 from katcp.aio import WaitTimeout, with_timeout
 from katcp.errors import FailReply, InvalidReply, KatcpClientDisconnected, KatcpClientError
 from katcp.expressions import EvaluationError
+from katcp.orders._executor._turns import Lanes, Slots
 from katcp.orders._orders import (
     MessageOrder,
     Order,
@@ -24,7 +25,6 @@ from katcp.orders._orders import (
 )
 from katcp.orders._outcome import CANCELLED, OrderFailed, OrderSkipped
 from katcp.orders._section import Section
-from katcp.orders._turns import Lanes, Slots
 
 _log = logging.getLogger("katcp.orders")
 #: Of an order that has not been tried: there is no first attempt to go on with.

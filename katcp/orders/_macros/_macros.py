@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from katcp.aio import under_way
-from katcp.orders._macro import Late, Macro, MacroState
+from katcp.orders._macros._macro import Late, Macro, MacroState
 from katcp.orders._section import Section
 from katcp.storage import Database
 

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from katcp.orders._journal_form import (
+from katcp.orders._journal._form import (
     PART,
     SCHEMA,
     JournalEntry,

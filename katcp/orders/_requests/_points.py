@@ -17,8 +17,8 @@ from katcp.orders._orders import (
 )
 from katcp.orders._outcome import FAILED_PREFIX, OrderFailed, Outcome
 from katcp.orders._pathpoint import NotReadYet, Pathpoint, PointFailed
+from katcp.orders._requests._submission import Seconds, mount
 from katcp.orders._section import Section
-from katcp.orders._submission import Seconds, mount
 from katcp.orders._targets import PathpointTarget
 from katcp.sensors import STATUSES
 

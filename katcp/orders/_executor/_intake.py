@@ -12,11 +12,11 @@ from typing import Any
 from tornado.ioloop import IOLoop
 
 from katcp.aio import loop_of
-from katcp.orders._attempts import Means
+from katcp.orders._executor._attempts import Means
+from katcp.orders._executor._known import ExecutorStopped, QueueFull, SectionJournal, Unfinished
+from katcp.orders._executor._merging import SectionQueue
+from katcp.orders._executor._run import SectionRun
 from katcp.orders._future import CombinedFuture, SectionFuture
-from katcp.orders._known import ExecutorStopped, QueueFull, SectionJournal, Unfinished
-from katcp.orders._merging import SectionQueue
-from katcp.orders._run import SectionRun
 from katcp.orders._section import Section
 
 _log = logging.getLogger("katcp.orders")

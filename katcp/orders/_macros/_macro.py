@@ -13,7 +13,7 @@ from typing import Any
 
 from katcp.orders._format import OrderFormatError
 from katcp.orders._json import orders_from_json, section_from_json
-from katcp.orders._occurrences import Occurrences, occurrences
+from katcp.orders._macros._occurrences import Occurrences, occurrences
 from katcp.orders._orders import Order
 from katcp.orders._section import Section
 

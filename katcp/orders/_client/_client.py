@@ -14,9 +14,9 @@ from katcp.aio import WaitTimeout
 from katcp.errors import FailReply, KatcpClientError
 from katcp.inspecting_client import InspectingClientAsync
 from katcp.kattypes import Timestamp
+from katcp.orders._client._remote import RemoteSection, SectionInfo, SectionLost
 from katcp.orders._orders import Order, ReadOrder
 from katcp.orders._outcome import FINAL_STATES, Outcome, SectionResult
-from katcp.orders._remote import RemoteSection, SectionInfo, SectionLost
 from katcp.orders._section import Section
 from katcp.protocol import Message
 from katcp.sensors import STATUS_NAMES_RAW, Reading, Sensor
