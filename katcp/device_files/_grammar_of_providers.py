@@ -56,7 +56,9 @@ _COMMON = {
         "numbers of conditions, each with the value that is set then (`?set-condition`)",
     ),
     "timeout": Field(
-        Number(above=0.0, high=86_400), "longest time that getting and setting may take [s]"
+        Number(above=0.0, high=86_400),
+        "longest time that getting and setting may take [s]",
+        default=60.0,
     ),
 }
 

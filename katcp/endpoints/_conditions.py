@@ -68,7 +68,7 @@ class WithConditions(WithMembers):
     def __init__(
         self,
         name: str,
-        timeout: float | None = None,
+        timeout: float | None,
         conditions: Mapping[Any, Any] | None = None,
     ) -> None:
         super().__init__(name, timeout)

@@ -71,8 +71,8 @@ class Endpoint(WithConditions):
     conditions : mapping, optional
         Number of a condition -> value to set then (``?set-condition``).
     timeout : float, optional
-        Longest that `on_get`, `on_set` and commands may take [s]; they fail (305) then. None: no
-        limit.
+        Longest that `on_get`, `on_set` and commands may take, if they are coroutines or block [s];
+        they fail (305) then. None: no limit: one that never ends holds up its provider for good.
 
     Raises
     ------
@@ -101,7 +101,7 @@ class Endpoint(WithConditions):
         raw_type: str | None = None,
         get_on_set: bool = False,
         conditions: Mapping[Any, Any] | None = None,
-        timeout: float | None = None,
+        timeout: float | None = 60.0,
         **unknown: Any,
     ) -> None:
         refuse_unknown(self.__class__, unknown)

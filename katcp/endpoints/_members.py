@@ -44,7 +44,7 @@ class WithMembers(WithLock):
                         "endpoint"
                     )
 
-    def __init__(self, name: str, timeout: float | None = None) -> None:
+    def __init__(self, name: str, timeout: float | None) -> None:
         super().__init__(name)
         if timeout is not None and not (is_number(timeout) and timeout > 0):
             raise ValueError(f"{name}: timeout must be a positive number, not {timeout!r}")

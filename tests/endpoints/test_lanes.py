@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from katcp.endpoints import Endpoint, Provider, RequestTimeoutError, StoreKey
 from katcp.endpoints._lanes import Lane
 
 
@@ -96,3 +97,27 @@ async def test_two_lanes_can_be_had_at_a_time() -> None:
             assert not contextvars.Context().run(lambda: one.free)
             assert not contextvars.Context().run(lambda: two.free)
     assert contextvars.Context().run(lambda: one.free and two.free)
+
+
+@pytest.mark.virtual_time
+async def test_a_hook_that_never_ends_gives_its_place_up_in_the_end() -> None:
+    class Bus(Provider):
+        pass
+
+    class Hangs(Endpoint):
+        async def on_get(self) -> str:
+            await asyncio.Event().wait()
+            return "never"
+
+    hangs, other = Hangs("hangs"), StoreKey("other", initial_value="1")
+    Bus("bus", endpoints=[hangs, other])
+    first = asyncio.ensure_future(hangs.read())
+    await asyncio.sleep(1)
+    second = asyncio.ensure_future(other.read())
+    await asyncio.sleep(58)
+    assert not first.done()
+    assert not second.done()
+    await asyncio.sleep(2)
+    with pytest.raises(RequestTimeoutError, match=r"bus\.hangs did not answer within 60 s"):
+        await first
+    assert (await second).raw == "1"
