@@ -264,6 +264,9 @@ class EndpointHost(AddressedEndpoints):
             parts = [make(self) for make in _REQUESTS]
             for part in parts:
                 self._check_free(part)
+            for sensor in self.alerts.sensors():
+                if self.device.has_sensor(sensor.name):
+                    raise ValueError(f"the device has a sensor named {sensor.name!r} already")
             self._mounted = True
             for part in parts:
                 self.mount(part)

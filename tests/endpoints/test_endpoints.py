@@ -318,6 +318,17 @@ def test_requests_of_the_device_are_not_replaced() -> None:
     assert not device.get_sensors()
 
 
+def test_a_sensor_of_the_device_that_is_named_as_one_of_the_alerts() -> None:
+    server = Bare("127.0.0.1", 0)
+    own = Sensor.integer("alerts.dropped")
+    server.add_sensor(own)
+    host = EndpointHost(server)
+    with pytest.raises(ValueError, match=r"the device has a sensor named 'alerts\.dropped'"):
+        host.add(StoreKey("x"))
+    assert server.get_sensor("alerts.dropped") is own
+    assert not server.has_sensor("x")
+
+
 async def test_all_of_it_goes_with_the_last_reference() -> None:
     kv = example()
     device = AsyncEndpointServer("127.0.0.1", 0, endpoints=[kv])
