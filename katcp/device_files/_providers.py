@@ -61,8 +61,6 @@ class Trial:
         for name in sensors:
             device.add_sensor(Sensor.integer(name))
         self._host = EndpointHost(device)
-        for sensor in self._host.alerts.sensors():  # which come with the first endpoint
-            device.add_sensor(sensor)
 
     def add(self, spec: EndpointSpec) -> None:
         """Add an endpoint, with what belongs to it.
