@@ -18,7 +18,8 @@ if sys.platform == "win32":
     pytest.skip("needs fork", allow_module_level=True)
 
 from tests.helpers import figures
-from tests.helpers.order_victim import Breeder, breeding
+from tests.helpers.breeder import Breeder
+from tests.helpers.order_victim import breeding
 from tests.helpers.sizes import sizes
 
 #: Longest life of a device before it is killed [s]; it may well be too short to begin anything.

@@ -15,7 +15,7 @@ if not hasattr(os, "fork"):
 
 from katcp.protocol import Message, MessageParser
 from tests.helpers import figures
-from tests.helpers.order_victim import Breeder
+from tests.helpers.breeder import Breeder
 from tests.helpers.sizes import sizes
 from tests.helpers.store_victim import FLUSH_INTERVAL, NAMES, breeding
 
