@@ -6,7 +6,7 @@ import asyncio
 import math
 from typing import Any, NamedTuple
 
-from katcp.aio import WaitTimeout
+from katcp.aio import WaitTimeout, with_timeout
 from katcp.endpoints._codes import (
     BrokerConnectionError,
     ClientTimeoutError,
@@ -118,8 +118,9 @@ class Asker:
             raise InvalidMethodError(f"{self.name} offers no request ?{name}") from None
         try:
             pending = request(*arguments, timeout=limit + _MARGIN)
-            reply, informs = await asyncio.wait_for(pending, limit)
-        except asyncio.TimeoutError:
+            # Not `asyncio.wait_for`: before Python 3.12 it may lose a cancellation of the caller.
+            reply, informs = await with_timeout(pending, limit)
+        except (WaitTimeout, asyncio.TimeoutError):
             raise self._too_late(name, limit) from None
         except KATCPResourceInactive as error:
             raise UnableToSendError(f"?{name} of {self.name}: {error}") from error
